@@ -1,0 +1,5 @@
+"""Registered backbones, one file a family."""
+
+from .vmamba import VMamba
+
+__all__ = ['VMamba']

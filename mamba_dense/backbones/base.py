@@ -1,0 +1,247 @@
+"""What backbones share: variants as data, stages, output norms, freezing, checkpointing, loading."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, ClassVar
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.model.weight_init import update_init_info
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ..weights import KeyMap, load_weights
+
+
+def resolve_arch(family: str, archs: Mapping[str, Any], arch: str | Mapping[str, Any]) -> Any:
+    """The `Arch` that a config means by `arch`.
+
+    Args:
+        family: name of the backbone, for the error.
+        archs: the family's variants by name.
+        arch: a variant's name, or a mapping of `Arch` fields; its key `base` names the variant
+            that the other keys override.
+
+    Raises:
+        ValueError: unknown variant or field, or a field is missing and no `base` is given.
+        TypeError: `arch` is neither a name nor a mapping.
+    """
+    kind = type(next(iter(archs.values())))
+    if isinstance(arch, kind):
+        return arch
+    if isinstance(arch, str):
+        if arch not in archs:
+            raise ValueError(f'arch={arch!r} is not a {family}; known: {", ".join(archs)}.')
+        return archs[arch]
+    if not isinstance(arch, Mapping):
+        raise TypeError(
+            f'arch={arch!r} of {family} must be a name ({", ".join(archs)}) or a mapping of fields.'
+        )
+    values = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in arch.items()
+    }
+    base = values.pop('base', None)
+    known = [field.name for field in fields(kind)]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(
+            f'arch of {family} has unknown fields {unknown}; allowed: base, {", ".join(known)}.'
+        )
+    if base is not None:
+        return replace(resolve_arch(family, archs, base), **values)
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ValueError(
+            f'arch of {family} without base is incomplete ({error}); add the fields or name a base.'
+        ) from error
+
+
+class Stage(nn.Module):
+    """The blocks of one resolution and, but for the last stage, the way to the next one."""
+
+    def __init__(self, blocks: Sequence[nn.Module], downsample: nn.Module | None):
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.downsample = downsample
+
+
+class StagedBackbone(BaseModule):
+    """A hierarchical backbone: stem, stages of blocks, a downsampling between two stages.
+
+    A family gives `ARCHS` (whose rows have at least `dims`, `depths` and `drop_path_rate`),
+    `AUTHOR_KEYS` and the hooks `make_stem`, `make_block` and `make_downsample`.
+
+    Args:
+        arch: a variant's name, or a mapping of its fields, which may say `base='NAME'`.
+        in_channels: channels of the image.
+        out_indices: stages whose features are returned, each once, in any order.
+        frozen_stages: -1 freezes nothing, 0 the stem, i the stem and the first i stages.
+        drop_path_rate: rate of the last block, rising linearly from 0; None is the variant's.
+        with_cp: recompute each block in the backward pass to save memory.
+        output_norm: whether each returned feature passes a LayerNorm of its own.
+        init_cfg: `dict(type='Pretrained', checkpoint=PATH_OR_URL)` loads the authors' file or
+            ours, strictly, when the runner (or you) calls `init_weights`.
+
+    Raises:
+        ValueError: a value above is not allowed; the message lists what is.
+    """
+
+    ARCHS: ClassVar[Mapping[str, Any]]
+    AUTHOR_KEYS: ClassVar[KeyMap]
+    NO_DECAY = ('out_norms',)
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any],
+        *,
+        in_channels: int = 3,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        frozen_stages: int = -1,
+        drop_path_rate: float | None = None,
+        with_cp: bool = False,
+        output_norm: bool = True,
+        init_cfg: Mapping[str, Any] | None = None,
+    ):
+        super().__init__(init_cfg=init_cfg)
+        self.arch = resolve_arch(type(self).__name__, self.ARCHS, arch)
+        depths, dims = self.arch.depths, self.arch.dims
+        self._check(len(dims), in_channels, out_indices, frozen_stages)
+        self.in_channels = in_channels
+        self.out_indices = tuple(out_indices)
+        self.frozen_stages = frozen_stages
+        self.with_cp = with_cp
+        rate = self.arch.drop_path_rate if drop_path_rate is None else drop_path_rate
+        rates = torch.linspace(0, rate, sum(depths), device='cpu').tolist()
+        self.stem = self.make_stem(in_channels)
+        self.stages = nn.ModuleList()
+        for i, (dim, depth) in enumerate(zip(dims, depths, strict=True)):
+            blocks = [self.make_block(dim, rates.pop(0)) for _ in range(depth)]
+            last = i == len(dims) - 1
+            downsample = None if last else self.make_downsample(dim, dims[i + 1])
+            self.stages.append(Stage(blocks, downsample))
+        self.out_channels = tuple(dims[i] for i in self.out_indices)
+        self.strides = tuple(self.stem.stride * 2**i for i in self.out_indices)
+        self.out_norms = nn.ModuleDict()
+        if output_norm:
+            self.out_norms.update({str(i): nn.LayerNorm(dims[i]) for i in self.out_indices})
+        self._init_parameters()
+        self._freeze()
+
+    def make_stem(self, in_channels: int) -> nn.Module:
+        """From (B, H, W, in_channels) to the first stage; has `stride` and `min_size`."""
+        raise TypeError(f'{type(self).__name__} does not define make_stem.')
+
+    def make_block(self, dim: int, drop_path: float) -> nn.Module:
+        """A block (B, H, W, dim) to the same shape."""
+        raise TypeError(f'{type(self).__name__} does not define make_block.')
+
+    def make_downsample(self, dim: int, out_dim: int) -> nn.Module:
+        """From (B, H, W, dim) to (B, ceil(H / 2), ceil(W / 2), out_dim)."""
+        raise TypeError(f'{type(self).__name__} does not define make_downsample.')
+
+    @staticmethod
+    def _check(
+        stages: int, in_channels: int, out_indices: Sequence[int], frozen_stages: int
+    ) -> None:
+        if in_channels < 1:
+            raise ValueError(f'in_channels={in_channels} must be at least 1.')
+        indices = list(out_indices)
+        allowed = range(stages)
+        if (
+            not indices
+            or len(set(indices)) < len(indices)
+            or any(i not in allowed for i in indices)
+        ):
+            raise ValueError(
+                f'out_indices={tuple(indices)} must name stages of 0..{stages - 1}, each once.'
+            )
+        if frozen_stages not in range(-1, stages + 1):
+            raise ValueError(
+                f'frozen_stages={frozen_stages} must be -1 (none), 0 (the stem) or up to '
+                f'{stages} (the stem and that many stages).'
+            )
+
+    def _init_parameters(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def init_weights(self) -> None:
+        """Load the checkpoint that `init_cfg` names, once; parameters are initialised already.
+
+        Raises:
+            ValueError: the file does not fit this network; the message lists both sides.
+        """
+        if self.is_init:
+            return
+        cfg = self.init_cfg
+        if cfg and cfg.get('type') == 'Pretrained':
+            load_weights(
+                self, cfg['checkpoint'], keymap=self.AUTHOR_KEYS, prefix=cfg.get('prefix', '')
+            )
+            if hasattr(self, '_params_init_info'):
+                update_init_info(self, init_info=f'loaded from {cfg["checkpoint"]}')
+            self._is_init = True
+        else:
+            super().init_weights()
+
+    def _freeze(self) -> None:
+        if self.frozen_stages < 0:
+            return
+        for module in (self.stem, *self.stages[: self.frozen_stages]):
+            module.eval()
+            module.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> 'StagedBackbone':
+        """As `nn.Module.train`; the frozen stages stay in evaluation mode."""
+        super().train(mode)
+        self._freeze()
+        return self
+
+    def _check_image(self, x: Tensor) -> None:
+        name = type(self).__name__
+        if x.ndim != 4 or x.shape[1] != self.in_channels:
+            raise ValueError(
+                f'{name} takes images (B, {self.in_channels}, H, W), got {tuple(x.shape)}; '
+                'for other channels build it with in_channels=...'
+            )
+        if min(x.shape[2:]) < self.stem.min_size:
+            raise ValueError(
+                f'{name} takes images of at least {self.stem.min_size} pixels a side, '
+                f'got {x.shape[2]}x{x.shape[3]}; pad or enlarge the image.'
+            )
+
+    def _run(self, block: nn.Module, x: Tensor) -> Tensor:
+        if self.with_cp and self.training and torch.is_grad_enabled():
+            return checkpoint(block, x, use_reentrant=False)
+        return block(x)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Features of an image, one for each of `out_indices`.
+
+        Args:
+            x: (B, in_channels, H, W) of any size the stem takes.
+
+        Returns:
+            One (B, out_channels[i], H_i, W_i) per output, in torch's channels_last format.
+
+        Raises:
+            ValueError: another number of channels or axes, or an image below the stem's patch.
+        """
+        self._check_image(x)
+        x = self.stem(x.permute(0, 2, 3, 1))  # (B, H, W, C)
+        features = {}
+        for i, stage in enumerate(self.stages):
+            for block in stage.blocks:
+                x = self._run(block, x)
+            if i in self.out_indices:
+                y = self.out_norms[str(i)](x) if self.out_norms else x
+                features[i] = y.permute(0, 3, 1, 2)  # (B, C, H, W)
+            if i == max(self.out_indices):
+                break
+            if stage.downsample is not None:
+                x = stage.downsample(x)
+        return tuple(features[i] for i in self.out_indices)

@@ -1,0 +1,189 @@
+"""VMamba: a four-stage backbone mixed by the 2-D selective scan.
+
+Paper: VMamba: Visual State Space Model, arXiv 2401.10166 (NeurIPS 2024).
+Authors' repository: MzeroMiko/VMamba, MIT licence.
+
+Two generations were published. `vanilla_*` has a patch stem, patch merging, gated mixers of 16
+states and no MLP; the others have a convolution stem and downsampling, mixers of one state without
+a gate, and an MLP. They are named by mixer ratio and depth of the third stage, as the authors do:
+`tiny_s1l8` is what the paper's tables call VMamba-T.
+
+What differs here: both generations run channel-last (the authors' weights fit either layout), the
+scans read the tokens through the routes instead of copying the map four times, and features come
+in torch's channels_last format. `nano` is ours, for small data and tests; it has no published
+result.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..bricks import ConvDownsample, ConvStem, DropPath, Mlp, PatchEmbed, PatchMerging
+from ..mixers import SS2D, CascadeSS2D
+from ..registry import MODELS
+from ..weights import KeyMap
+from .base import StagedBackbone
+
+
+@dataclass(frozen=True)
+class Arch:
+    """One variant.
+
+    Attributes:
+        dims: width of each stage.
+        depths: blocks of each stage.
+        drop_path_rate: the rate it was published with.
+        ratio: inner width of a mixer over its width.
+        state: state size of the scans.
+        mlp_ratio: hidden width of the MLP over its width; 0 leaves the MLP out.
+        conv_bias: whether the mixers' depth-wise convolutions have a bias.
+        gated: whether the mixers are gated.
+        routes: the mixers' routes, by name.
+        cascade: rows then columns instead of routes over the whole map (an ablation).
+        patch_stem: patch stem instead of two convolutions.
+        patch_merging: patch merging between the stages instead of a convolution.
+    """
+
+    dims: tuple[int, ...]
+    depths: tuple[int, ...]
+    drop_path_rate: float = 0.0
+    ratio: float = 1.0
+    state: int = 1
+    mlp_ratio: float = 4.0
+    conv_bias: bool = False
+    gated: bool = False
+    routes: str = 'cross'
+    cascade: bool = False
+    patch_stem: bool = False
+    patch_merging: bool = False
+
+
+_VANILLA = Arch(
+    dims=(96, 192, 384, 768),
+    depths=(2, 2, 9, 2),
+    drop_path_rate=0.2,
+    ratio=2.0,
+    state=16,
+    mlp_ratio=0.0,
+    conv_bias=True,
+    gated=True,
+    patch_stem=True,
+    patch_merging=True,
+)
+_TINY = (96, 192, 384, 768)
+_BASE = (128, 256, 512, 1024)
+
+
+class Block(nn.Module):
+    """x + mixer(norm(x)), then x + mlp(norm(x)); no norm or MLP of the second half at ratio 0.
+
+    Args:
+        dim: width of the tokens.
+        arch: the variant.
+        drop_path: rate of both residual branches.
+    """
+
+    NO_DECAY = ('norm1', 'norm2')
+
+    def __init__(self, dim: int, arch: Arch, drop_path: float = 0.0):
+        super().__init__()
+        options = {
+            'ratio': arch.ratio,
+            'state': arch.state,
+            'conv_bias': arch.conv_bias,
+            'gated': arch.gated,
+        }
+        self.norm1 = nn.LayerNorm(dim)
+        if arch.cascade:
+            self.mixer = CascadeSS2D(dim, **options)
+        else:
+            self.mixer = SS2D(dim, routes=arch.routes, **options)
+        self.drop_path = DropPath(drop_path)
+        hidden = int(dim * arch.mlp_ratio)
+        self.norm2 = nn.LayerNorm(dim) if hidden else None
+        self.mlp = Mlp(dim, hidden) if hidden else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, H, W, dim) to the same shape."""
+        x = x + self.drop_path(self.mixer(self.norm1(x)))
+        if self.mlp is not None:
+            x = x + self.drop_path(self.mlp(self.norm2(x)))
+        return x
+
+
+# the files of January 2024 call some parts by older names: both are read
+_TRUNK = (
+    (r'^patch_embed\.(0|proj)\.', 'stem.conv.'),
+    (r'^patch_embed\.(2|norm)\.', 'stem.norm.'),
+    (r'^patch_embed\.5\.', 'stem.conv2.'),
+    (r'^patch_embed\.7\.', 'stem.norm2.'),
+    (r'^layers\.', 'stages.'),
+    (r'(\.blocks\.\d+)\.(norm|ln_1)\.', r'\1.norm1.'),
+    (r'(\.blocks\.\d+)\.(op|self_attention)\.', r'\1.mixer.'),
+    (r'\.mixer\.conv2d\.', '.mixer.conv.'),
+    (r'\.mixer\.dt_projs_(weight|bias)$', r'.mixer.dt_proj_\1'),
+    (r'\.mixer\.A_logs$', '.mixer.A_log'),
+    (r'\.mixer\.Ds$', '.mixer.D'),
+    (r'\.downsample\.1\.', '.downsample.conv.'),
+    (r'\.downsample\.3\.', '.downsample.norm.'),
+)
+# 1x1 projections of channel-first networks are (o, i, 1, 1), A and D stack the routes
+_RESHAPE = (r'\.(in_proj|out_proj|fc1|fc2)\.weight$', r'\.mixer\.(A_log|D)$')
+
+AUTHOR_KEYS = KeyMap(
+    rename=(*_TRUNK, (r'^outnorm(\d+)\.', r'out_norms.\1.')),
+    drop=(r'^classifier\.', r'^norm\.', r'^head\.'),
+    reshape=_RESHAPE,
+    fresh=(r'^out_norms\.',),
+)
+CLASSIFIER_KEYS = KeyMap(
+    rename=(
+        *_TRUNK,
+        (r'^(stem|stages)\.', r'backbone.\1.'),
+        (r'^(classifier\.)?norm\.', 'head.norm.'),
+        (r'^(classifier\.)?head\.(?=(weight|bias)$)', 'head.fc.'),
+    ),
+    reshape=_RESHAPE,
+)
+
+
+@MODELS.register_module()
+class VMamba(StagedBackbone):
+    """VMamba (arXiv 2401.10166) for dense prediction. Arguments: see `StagedBackbone`.
+
+    >>> import torch
+    >>> backbone = VMamba('nano').eval()
+    >>> [tuple(y.shape) for y in backbone(torch.zeros(1, 3, 64, 96))]
+    [(1, 32, 16, 24), (1, 64, 8, 12), (1, 128, 4, 6), (1, 256, 2, 3)]
+    """
+
+    ARCHS: Mapping[str, Any] = {
+        'vanilla_tiny': _VANILLA,
+        'vanilla_small': replace(_VANILLA, depths=(2, 2, 27, 2), drop_path_rate=0.3),
+        'vanilla_base': replace(
+            _VANILLA, dims=_BASE, depths=(2, 2, 27, 2), drop_path_rate=0.6
+        ),
+        'tiny_s2l5': Arch(_TINY, (2, 2, 5, 2), 0.2, ratio=2.0),
+        'small_s2l15': Arch(_TINY, (2, 2, 15, 2), 0.3, ratio=2.0),
+        'base_s2l15': Arch(_BASE, (2, 2, 15, 2), 0.6, ratio=2.0),
+        'tiny_s1l8': Arch(_TINY, (2, 2, 8, 2), 0.2),
+        'small_s1l20': Arch(_TINY, (2, 2, 20, 2), 0.3),
+        'base_s1l20': Arch(_BASE, (2, 2, 20, 2), 0.5),
+        'nano': Arch((32, 64, 128, 256), (1, 1, 2, 1), 0.05),
+    }
+
+    AUTHOR_KEYS = AUTHOR_KEYS
+    CLASSIFIER_KEYS = CLASSIFIER_KEYS
+
+    def make_stem(self, in_channels: int) -> nn.Module:
+        stem = PatchEmbed if self.arch.patch_stem else ConvStem
+        return stem(in_channels, self.arch.dims[0])
+
+    def make_block(self, dim: int, drop_path: float) -> nn.Module:
+        return Block(dim, self.arch, drop_path)
+
+    def make_downsample(self, dim: int, out_dim: int) -> nn.Module:
+        downsample = PatchMerging if self.arch.patch_merging else ConvDownsample
+        return downsample(dim, out_dim)

@@ -1,0 +1,6 @@
+"""The published classifiers, so that the authors' ImageNet weights can be checked end to end."""
+
+from .classifier import ImageClassifier
+from .heads import NormPoolLinear
+
+__all__ = ['ImageClassifier', 'NormPoolLinear']

@@ -1,0 +1,81 @@
+"""A backbone and a head as one classifier, trained and tested by mmengine's runner."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.model import BaseModel
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..registry import MODELS
+from ..weights import KeyMap, load_weights
+
+
+@MODELS.register_module()
+class ImageClassifier(BaseModel):
+    """Logits of the backbone's last feature; the whole network of the authors' ImageNet files.
+
+    Args:
+        backbone: config of a registered backbone; build it with `out_indices=(3,)` and
+            `output_norm=False`, as the head has a norm of its own.
+        head: config of a registered head.
+        data_preprocessor: as in any mmengine model.
+        init_cfg: `dict(type='Pretrained', checkpoint=PATH_OR_URL)` loads the authors' file.
+
+    Raises:
+        ValueError: the backbone returns other than one feature.
+    """
+
+    def __init__(
+        self,
+        backbone: Mapping[str, Any],
+        head: Mapping[str, Any],
+        data_preprocessor: Mapping[str, Any] | None = None,
+        init_cfg: Mapping[str, Any] | None = None,
+    ):
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.backbone = MODELS.build(backbone)
+        if len(self.backbone.out_channels) != 1:
+            raise ValueError(
+                f'a classifier needs one feature, out_indices={self.backbone.out_indices} give '
+                f'{len(self.backbone.out_channels)}; set out_indices to the last stage.'
+            )
+        self.head = MODELS.build(head)
+
+    @property
+    def AUTHOR_KEYS(self) -> KeyMap:  # noqa: N802 - the name every network with weights has
+        """The map of the authors' classification files to this network."""
+        return self.backbone.CLASSIFIER_KEYS
+
+    def init_weights(self) -> None:
+        """Load the checkpoint that `init_cfg` names, or what the backbone's `init_cfg` names."""
+        if not self.is_init and self.init_cfg and self.init_cfg.get('type') == 'Pretrained':
+            load_weights(self, self.init_cfg['checkpoint'], keymap=self.AUTHOR_KEYS)
+            self._is_init = True
+        else:
+            super().init_weights()
+
+    def forward(
+        self, inputs: Tensor, data_samples: Tensor | None = None, mode: str = 'tensor'
+    ) -> Tensor | dict[str, Tensor]:
+        """Run the network.
+
+        Args:
+            inputs: images (B, in_channels, H, W).
+            data_samples: class labels (B,), needed by mode 'loss'.
+            mode: 'tensor' for logits (B, num_classes), 'predict' for class probabilities of the
+                same shape, 'loss' for a dict with the cross entropy.
+
+        Raises:
+            ValueError: another mode, or 'loss' without labels.
+        """
+        if mode not in ('tensor', 'predict', 'loss'):
+            raise ValueError(f"mode={mode!r} must be 'tensor', 'predict' or 'loss'.")
+        logits = self.head(self.backbone(inputs)[0])
+        if mode == 'predict':
+            return logits.softmax(dim=-1)
+        if mode == 'tensor':
+            return logits
+        if data_samples is None:
+            raise ValueError("mode='loss' needs the labels as data_samples (B,), got None.")
+        return {'loss': F.cross_entropy(logits, data_samples)}

@@ -1,0 +1,5 @@
+"""Token mixers: (B, *spatial, C) to the same shape, without norm, residual or drop path inside."""
+
+from .ss2d import SS2D, CascadeSS2D
+
+__all__ = ['SS2D', 'CascadeSS2D']

@@ -1,0 +1,66 @@
+"""The registries of mamba_dense: children of mmengine's, found and filled lazily by `type='mamba_dense.X'`.
+
+Imports mmengine and nothing of ours, because mmengine reports an import failure in here as "not in
+the registry". A task package is a location only where the framework it stands on is installed.
+"""
+
+from importlib.util import find_spec
+
+from mmengine import registry as root
+
+# task package -> (framework it stands on, extra that installs it)
+TASKS = {
+    'segmentation': ('mmseg', 'seg'),
+}
+
+
+class Registry(root.Registry):
+    """A registry of this scope whose refusal lists what is known and which task needs an extra."""
+
+    def get(self, key: str):
+        """The class registered as `key`.
+
+        Raises:
+            KeyError: nothing of that name is registered here or in a parent; lists what is.
+        """
+        found = super().get(key)
+        if found is None:
+            raise KeyError(self._refusal(key))
+        return found
+
+    def __contains__(self, key: str) -> bool:
+        return super().get(key) is not None
+
+    def _refusal(self, key: str) -> str:
+        known = ', '.join(sorted(self.module_dict)) or 'none'
+        text = f'{key!r} is not a {self.name} of mamba_dense; known: {known}.'
+        absent = [
+            f"{task} (pip install 'mamba_dense[{extra}]')"
+            for task, (framework, extra) in TASKS.items()
+            if find_spec(framework) is None
+        ]
+        if absent:
+            text += f' Not searched, as their framework is not installed: {", ".join(absent)}.'
+        return text
+
+
+def _tasks() -> list[str]:
+    return [
+        f'mamba_dense.{task}' for task, (framework, _) in TASKS.items() if find_spec(framework)
+    ]
+
+
+def _child(parent: root.Registry, *locations: str) -> Registry:
+    return Registry(
+        parent.name, parent=parent, scope='mamba_dense', locations=[*locations, *_tasks()]
+    )
+
+
+MODELS = _child(root.MODELS, 'mamba_dense.backbones', 'mamba_dense.classification')
+DATASETS = _child(root.DATASETS)
+TRANSFORMS = _child(root.TRANSFORMS)
+METRICS = _child(root.METRICS)
+VISUALIZERS = _child(root.VISUALIZERS)
+HOOKS = _child(root.HOOKS, 'mamba_dense.engine')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'mamba_dense.engine')
+DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'mamba_dense.engine')

@@ -1,0 +1,118 @@
+"""What every backbone owes its user, as functions; the tests run them over the registry."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+
+def image(model: nn.Module, height: int = 64, width: int = 64, batch: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(height * 1000 + width)
+    return torch.randn(batch, model.in_channels, height, width, generator=generator)
+
+
+def features(model: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
+    with torch.no_grad():
+        return model.eval()(x)
+
+
+def total(outputs: tuple[Tensor, ...]) -> Tensor:
+    """A scalar in which each element of each output has a weight of its own."""
+    loss = outputs[0].new_zeros(())
+    for y in outputs:
+        weight = torch.linspace(-1, 1, y.numel(), dtype=y.dtype, device=y.device).view(y.shape)
+        loss = loss + (y * weight).sum()
+    return loss
+
+
+def gradients(model: nn.Module, x: Tensor) -> dict[str, Tensor | None]:
+    model.zero_grad(set_to_none=True)
+    total(model(x)).backward()
+    return {
+        name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()
+    }
+
+
+def check_finite(model: nn.Module, x: Tensor) -> None:
+    for i, y in enumerate(features(model, x)):
+        assert torch.isfinite(y).all(), f'output {i} is not finite'
+        assert y.dtype == x.dtype
+
+
+def check_declared(model: nn.Module, x: Tensor) -> None:
+    outputs = features(model, x)
+    assert len(outputs) == len(model.out_indices)
+    size = x.shape[2:]
+    for y, channels, stride in zip(outputs, model.out_channels, model.strides, strict=True):
+        expected = tuple(s // stride for s in size)
+        assert tuple(y.shape) == (x.shape[0], channels, *expected)
+
+
+def check_every_gradient(model: nn.Module, x: Tensor) -> None:
+    model.train()
+    for name, grad in gradients(model, x).items():
+        assert grad is not None, f'{name} gets no gradient'
+        assert torch.isfinite(grad).all(), f'gradient of {name} is not finite'
+        assert grad.abs().max() > 0, f'gradient of {name} is all zero'
+
+
+def check_checkpointing(model: nn.Module, x: Tensor) -> None:
+    plain = copy.deepcopy(model).train()
+    saving = copy.deepcopy(model).train()
+    plain.with_cp, saving.with_cp = False, True
+    torch.manual_seed(0)
+    want = gradients(plain, x)
+    torch.manual_seed(0)
+    got = gradients(saving, x)
+    for name, grad in want.items():
+        torch.testing.assert_close(got[name], grad, msg=lambda text, name=name: f'{name}: {text}')
+
+
+def check_frozen(model: nn.Module, x: Tensor, stages: int) -> None:
+    model.train()
+    frozen = [model.stem, *model.stages[:stages]]
+    grads = gradients(model, x)
+    assert all(not m.training for part in frozen for m in part.modules())
+    ids = {id(p) for part in frozen for p in part.parameters()}
+    for name, p in model.named_parameters():
+        assert (grads[name] is None) == (id(p) in ids), name
+
+
+def check_state_dict(build, x: Tensor, tmp_path) -> None:
+    torch.manual_seed(1)
+    source = build()
+    path = tmp_path / 'weights.pth'
+    torch.save(source.state_dict(), path)
+    torch.manual_seed(2)
+    target = build()
+    target.load_state_dict(torch.load(path, weights_only=True), strict=True)
+    for a, b in zip(features(source, x), features(target, x), strict=True):
+        assert torch.equal(a, b)
+
+
+def check_autocast(model: nn.Module, x: Tensor, dtype: torch.dtype) -> None:
+    want = features(model, x)
+    with torch.autocast('cpu', dtype=dtype):
+        model.train()
+        outputs = model(x)
+        loss = total(tuple(y.float() for y in outputs))
+    loss.backward()
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            assert torch.isfinite(p.grad).all(), name
+    with torch.autocast('cpu', dtype=dtype):
+        got = features(model, x)
+    for a, b in zip(got, want, strict=True):
+        assert (a.float() - b).norm() <= 0.05 * b.norm()
+
+
+def check_compile(model: nn.Module, x: Tensor, backend: str, tolerance: float = 1e-4) -> None:
+    model.train()
+    want = gradients(model, x)
+    torch._dynamo.reset()
+    model.zero_grad(set_to_none=True)
+    total(torch.compile(model, backend=backend, fullgraph=True)(x)).backward()
+    for name, p in model.named_parameters():
+        scale = want[name].abs().max().clamp(min=1e-6)
+        error = (p.grad - want[name]).abs().max() / scale
+        assert error <= tolerance, f'{name}: {error}'
