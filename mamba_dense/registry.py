@@ -56,11 +56,14 @@ def _child(parent: root.Registry, *locations: str) -> Registry:
     )
 
 
-MODELS = _child(root.MODELS, 'mamba_dense.backbones', 'mamba_dense.classification')
-DATASETS = _child(root.DATASETS)
+MODELS = _child(
+    root.MODELS, 'mamba_dense.backbones', 'mamba_dense.classification', 'mamba_dense.engine'
+)
+DATASETS = _child(root.DATASETS, 'mamba_dense.engine')
 TRANSFORMS = _child(root.TRANSFORMS)
 METRICS = _child(root.METRICS)
 VISUALIZERS = _child(root.VISUALIZERS)
 HOOKS = _child(root.HOOKS, 'mamba_dense.engine')
+OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'mamba_dense.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'mamba_dense.engine')
 DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'mamba_dense.engine')
