@@ -143,12 +143,13 @@ def _copy(answer: http.client.HTTPResponse, temporary: Path, name: str) -> None:
     progress.close()
     if total and done != total:
         raise ConnectionError(
-            f'{answer.geturl()} broke off after {done} of {total} bytes; nothing was kept, try again'
+            f'{name}: the download broke off after {done} of {total} bytes; nothing was kept, '
+            'try again'
         )
 
 
 class Progress:
-    """How far a download is and when it will end: a line on a terminal, else a log entry at times."""
+    """How far a download is and when it will end: a line on a terminal, else the log at times."""
 
     def __init__(self, name: str, total: int):
         self.name = name
@@ -163,8 +164,8 @@ class Progress:
         if not self.total:
             return f'{amount}, {speed / 1e6:.1f} MB/s'
         left = (self.total - done) / max(speed, 1.0)
-        share = f'{100 * done / self.total:.0f} %'
-        return f'{amount} of {self.total / 1e6:.1f} ({share}), {speed / 1e6:.1f} MB/s, {left:.0f} s left'
+        share = f'of {self.total / 1e6:.1f} ({100 * done / self.total:.0f} %)'
+        return f'{amount} {share}, {speed / 1e6:.1f} MB/s, {left:.0f} s left'
 
     def update(self, done: int) -> None:
         now = time.monotonic()

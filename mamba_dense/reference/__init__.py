@@ -1,0 +1,1 @@
+"""Golden records: numbers measured on the authors' networks, and our networks held against them."""

@@ -1,0 +1,231 @@
+"""VMamba's golden records: the authors' targets and arguments, and ours for them."""
+
+import math
+from typing import Any
+
+from torch import Tensor
+
+from ..backbones.vmamba import Arch, Block, VMamba
+from ..bricks import PatchMerging
+from ..classification import ImageClassifier
+from ..mixers import SS2D, CascadeSS2D
+from .record import Record
+from .subject import (
+    Arguments,
+    Outputs,
+    Subject,
+    Tap,
+    UnsupportedError,
+    channel_first,
+    channel_last,
+    observe,
+)
+
+# Cores of the authors' forward_type, as fields of `Arch`. v01 to v05, v2 and v3 are one function,
+# written several ways; v0 has a gate and a convolution bias whatever else is said.
+CROSS = {'routes': 'cross'}
+CORES: dict[str, dict[str, Any]] = {
+    **{f'v0{i}': CROSS for i in range(1, 6)},
+    'v2': CROSS,
+    'v3': CROSS,
+    'v051d': {'routes': 'row_x4'},
+    'v052d': {'routes': 'row_both_x2'},
+    'v052dc': {'cascade': True},
+}
+STEMS = {'v1': True, 'v2': False}  # patchembed_version -> Arch.patch_stem
+DOWNSAMPLES = {'v1': True, 'v3': False}  # downsample_version -> Arch.patch_merging
+NORMS = {'ln': False, 'layernorm': False, 'ln2d': True, 'layernorm2d': True}  # -> channel-first
+
+
+def _mixer_fields(arguments: Arguments, conv_bias: bool) -> dict[str, Any]:
+    """The `Arch` fields that a forward_type means."""
+    whole = arguments.take('forward_type')
+    if whole == 'v0':
+        return {'routes': 'cross', 'gated': True, 'conv_bias': True}
+    core, _, rest = whole.partition('_')
+    marks = rest.split('_') if rest else []
+    unknown = [mark for mark in marks if mark not in ('noz', 'no32')]
+    if core not in CORES or unknown:
+        raise UnsupportedError(
+            f'forward_type={whole!r} is not built; known: v0, {", ".join(CORES)}, and these but v0 '
+            'with _noz'
+        )
+    return {**CORES[core], 'gated': 'noz' not in marks, 'conv_bias': conv_bias}
+
+
+def _look_up(arguments: Arguments, name: str, table: dict[str, bool]) -> bool:
+    value = str(arguments.take(name)).lower().removeprefix('nn.')
+    if value not in table:
+        raise UnsupportedError(f'{name}={value!r} is not built; known: {", ".join(table)}')
+    return table[value]
+
+
+def _rank(arguments: Arguments, name: str, widths: tuple[int, ...]) -> None:
+    """The step size's rank follows from the width; another one is refused."""
+    rank = arguments.take(name, default='auto')
+    if rank != 'auto' and any(rank != math.ceil(width / 16) for width in widths):
+        raise UnsupportedError(f'{name}={rank!r} is not built; it is ceil(width / 16)')
+
+
+def _block_fields(arguments: Arguments) -> dict[str, Any]:
+    """The `Arch` fields of the blocks, from arguments that networks and single blocks share."""
+    arguments.only('ssm_act_layer', 'silu')
+    arguments.only('ssm_conv', 3)
+    arguments.only('mlp_act_layer', 'gelu')
+    arguments.only('gmlp', False)
+    arguments.only('post_norm', False)
+    arguments.ignore('ssm_drop_rate', 'ssm_init', 'mlp_drop_rate', 'use_checkpoint')
+    return {
+        'ratio': float(arguments.take('ssm_ratio')),
+        'state': int(arguments.take('ssm_d_state')),
+        'mlp_ratio': float(arguments.take('mlp_ratio')),
+        **_mixer_fields(arguments, bool(arguments.take('ssm_conv_bias'))),
+    }
+
+
+def _widths(dims: int | list[int], stages: int) -> tuple[int, ...]:
+    return tuple(dims * 2**i for i in range(stages)) if isinstance(dims, int) else tuple(dims)
+
+
+def _arch(arguments: Arguments) -> tuple[dict[str, Any], bool]:
+    """A whole network's `Arch` as a mapping, and whether the authors' runs channel-first."""
+    depths = tuple(arguments.take('depths'))
+    dims = _widths(arguments.take('dims'), len(depths))
+    _rank(arguments, 'ssm_dt_rank', dims)
+    arguments.only('patch_size', 4)
+    arguments.only('patch_norm', True)
+    arguments.only('posembed', False)
+    arguments.ignore('imgsize', 'drop_path_rate')
+    first = _look_up(arguments, 'norm_layer', NORMS)
+    arch = {
+        'dims': dims,
+        'depths': depths,
+        'patch_stem': _look_up(arguments, 'patchembed_version', STEMS),
+        'patch_merging': _look_up(arguments, 'downsample_version', DOWNSAMPLES),
+        **_block_fields(arguments),
+    }
+    return arch, first
+
+
+def _level_taps(backbone: VMamba) -> dict[str, Tap]:
+    taps = {'stem': Tap(backbone.stem)}
+    for i, stage in enumerate(backbone.stages):
+        taps[f'stage{i}'] = Tap(stage.blocks[-1])
+        if stage.downsample is not None:
+            taps[f'down{i}'] = Tap(stage.downsample)
+    return taps
+
+
+def build_classifier(record: Record) -> Subject:
+    """`VSSM`: stem, every stage before and after its downsampling, logits."""
+    arguments = Arguments(record)
+    arch, first = _arch(arguments)
+    channels, classes = arguments.take('in_chans'), arguments.take('num_classes')
+    arguments.end()
+    backbone = {
+        'type': 'mamba_dense.VMamba',
+        'arch': arch,
+        'in_channels': channels,
+        'out_indices': (len(arch['dims']) - 1,),
+        'output_norm': False,
+    }
+    head = {
+        'type': 'mamba_dense.NormPoolLinear',
+        'in_channels': arch['dims'][-1],
+        'num_classes': classes,
+    }
+    model = ImageClassifier(backbone, head)
+
+    def run(inputs: tuple[Tensor, ...]) -> Outputs:
+        logits, seen = observe(model, inputs, _level_taps(model.backbone))
+        levels = {name: channel_first(x) if first else x for name, x in seen.items()}
+        return {**levels, 'logits': logits}
+
+    return Subject(run, model, model.AUTHOR_KEYS)
+
+
+def build_backbone(record: Record) -> Subject:
+    """`Backbone_VSSM`: the normed maps of `out_indices`, named by stage (or by position)."""
+    arguments = Arguments(record)
+    arch, _ = _arch(arguments)
+    channels, indices = arguments.take('in_chans'), tuple(arguments.take('out_indices'))
+    arguments.ignore('pretrained', 'num_classes')
+    arguments.end()
+    model = VMamba(arch, in_channels=channels, out_indices=indices)
+    by_stage = tuple(f'out{i}' for i in indices)
+    by_position = tuple(f'out{i}' for i in range(len(indices)))
+    names = by_stage if set(record.outputs) <= set(by_stage) else by_position
+    return Subject(lambda inputs: dict(zip(names, model(*inputs))), model, model.AUTHOR_KEYS)
+
+
+def _is_channel_first(record: Record) -> bool:
+    if record.layout not in ('BCHW', 'BHWC'):
+        raise UnsupportedError(f'{record.target}: layout={record.layout!r}; known: BCHW, BHWC')
+    return record.layout == 'BCHW'
+
+
+def build_block(record: Record) -> Subject:
+    """`VSSBlock`."""
+    arguments = Arguments(record)
+    first = _is_channel_first(record)
+    width = arguments.take('hidden_dim')
+    _rank(arguments, 'ssm_dt_rank', (width,))
+    _look_up(arguments, 'norm_layer', NORMS)
+    arguments.ignore('drop_path', 'channel_first')
+    arch = Arch(dims=(width,), depths=(1,), **_block_fields(arguments))
+    arguments.end()
+    block = Block(width, arch)
+
+    def run(inputs: tuple[Tensor, ...]) -> Outputs:
+        x = block(channel_last(inputs[0]) if first else inputs[0])
+        return {'out': channel_first(x) if first else x}
+
+    return Subject(run, block, VMamba.AUTHOR_KEYS)
+
+
+def build_mixer(record: Record) -> Subject:
+    """`SS2D`: convolution (always channel-first), sum of the scans, its norm, result."""
+    arguments = Arguments(record)
+    first = _is_channel_first(record)
+    width = arguments.take('d_model')
+    _rank(arguments, 'dt_rank', (width,))
+    arguments.only('act_layer', 'silu')
+    arguments.only('d_conv', 3)
+    arguments.only('bias', False)
+    arguments.ignore('dropout', 'initialize', 'channel_first')
+    options = _mixer_fields(arguments, bool(arguments.take('conv_bias')))
+    options |= {'ratio': arguments.take('ssm_ratio'), 'state': arguments.take('d_state')}
+    arguments.end()
+    mixer = (CascadeSS2D if options.pop('cascade', False) else SS2D)(width, **options)
+    taps = {
+        'conv': Tap(mixer.conv),
+        'merged': Tap(mixer.out_norm, of_input=True),
+        'normed': Tap(mixer.out_norm),
+    }
+
+    def run(inputs: tuple[Tensor, ...]) -> Outputs:
+        x, seen = observe(mixer, [channel_last(x) if first else x for x in inputs], taps)
+        seen['out'] = x
+        return {n: channel_first(x) if first or n == 'conv' else x for n, x in seen.items()}
+
+    return Subject(run, mixer, VMamba.AUTHOR_KEYS)
+
+
+def build_patch_merging(record: Record) -> Subject:
+    """`PatchMerging2D`, channel-last."""
+    arguments = Arguments(record)
+    arguments.only('channel_first', False)
+    arguments.only('norm_layer', 'layernorm', 'ln')
+    width, out_width = arguments.take('dim'), arguments.take('out_dim', default=-1)
+    arguments.end()
+    module = PatchMerging(width, 2 * width if out_width < 0 else out_width)
+    return Subject(lambda inputs: {'out': module(*inputs)}, module, VMamba.AUTHOR_KEYS)
+
+
+TARGETS = {
+    'VSSM': build_classifier,
+    'Backbone_VSSM': build_backbone,
+    'VSSBlock': build_block,
+    'SS2D': build_mixer,
+    'PatchMerging2D': build_patch_merging,
+}
