@@ -57,6 +57,14 @@ def resolve_arch(family: str, archs: Mapping[str, Any], arch: str | Mapping[str,
         ) from error
 
 
+def _up_to_stage(keys: KeyMap, last: int, stages: int) -> KeyMap:
+    """The key map of a network that ends with the stage `last`: a file may hold the later ones."""
+    if last == stages - 1:
+        return keys
+    later = tuple(rf'^stages\.{i}\.' for i in range(last + 1, stages))
+    return replace(keys, fresh=(*keys.fresh, *later, rf'^stages\.{last}\.downsample\.'))
+
+
 class Stage(nn.Module):
     """The blocks of one resolution and, but for the last stage, the way to the next one."""
 
@@ -68,6 +76,8 @@ class Stage(nn.Module):
 
 class StagedBackbone(BaseModule):
     """A hierarchical backbone: stem, stages of blocks, a downsampling between two stages.
+
+    Stages after the last one of `out_indices` are not built.
 
     A family gives `ARCHS` (whose rows have at least `dims`, `depths` and `drop_path_rate`),
     `AUTHOR_KEYS` and the hooks `make_stem`, `make_block` and `make_downsample`.
@@ -106,6 +116,10 @@ class StagedBackbone(BaseModule):
         super().__init__(init_cfg=init_cfg)
         self.arch = resolve_arch(type(self).__name__, self.ARCHS, arch)
         depths, dims = self.arch.depths, self.arch.dims
+        if len(depths) != len(dims):
+            raise ValueError(
+                f'arch has depths={depths} and dims={dims}; give one of each for every stage.'
+            )
         self._check(len(dims), in_channels, out_indices, frozen_stages)
         self.in_channels = in_channels
         self.out_indices = tuple(out_indices)
@@ -115,11 +129,12 @@ class StagedBackbone(BaseModule):
         rates = torch.linspace(0, rate, sum(depths), device='cpu').tolist()
         self.stem = self.make_stem(in_channels)
         self.stages = nn.ModuleList()
-        for i, (dim, depth) in enumerate(zip(dims, depths, strict=True)):
+        last = max(self.out_indices)
+        for i, (dim, depth) in enumerate(zip(dims[: last + 1], depths, strict=False)):
             blocks = [self.make_block(dim, rates.pop(0)) for _ in range(depth)]
-            last = i == len(dims) - 1
-            downsample = None if last else self.make_downsample(dim, dims[i + 1])
+            downsample = None if i == last else self.make_downsample(dim, dims[i + 1])
             self.stages.append(Stage(blocks, downsample))
+        self.AUTHOR_KEYS = _up_to_stage(self.AUTHOR_KEYS, last, len(dims))
         self.out_channels = tuple(dims[i] for i in self.out_indices)
         self.strides = tuple(self.stem.stride * 2**i for i in self.out_indices)
         self.out_norms = nn.ModuleDict()
@@ -240,8 +255,6 @@ class StagedBackbone(BaseModule):
             if i in self.out_indices:
                 y = self.out_norms[str(i)](x) if self.out_norms else x
                 features[i] = y.permute(0, 3, 1, 2)  # (B, C, H, W)
-            if i == max(self.out_indices):
-                break
             if stage.downsample is not None:
                 x = stage.downsample(x)
         return tuple(features[i] for i in self.out_indices)

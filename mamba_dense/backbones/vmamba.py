@@ -137,6 +137,7 @@ AUTHOR_KEYS = KeyMap(
     drop=(r'^classifier\.', r'^norm\.', r'^head\.'),
     reshape=_RESHAPE,
     fresh=(r'^out_norms\.',),
+    inputs=(r'^stem\.conv\.weight$',),
 )
 CLASSIFIER_KEYS = KeyMap(
     rename=(
@@ -146,6 +147,7 @@ CLASSIFIER_KEYS = KeyMap(
         (r'^(classifier\.)?head\.(?=(weight|bias)$)', 'head.fc.'),
     ),
     reshape=_RESHAPE,
+    inputs=(r'^backbone\.stem\.conv\.weight$',),
 )
 
 
