@@ -1,0 +1,17 @@
+"""Seeded random orders: the same seed gives the same order on every machine."""
+
+import zlib
+
+import numpy as np
+
+from .grid import raster
+
+
+def shuffle(grid: tuple[int, ...], seed: int) -> np.ndarray:
+    """A permutation of the tokens by numpy's frozen `RandomState` stream; (L,)."""
+    return np.random.RandomState(seed).permutation(raster(grid))
+
+
+def layer_seed(layer: int) -> int:
+    """The seed of layer `layer` (from 0), so that layers differ and runs agree."""
+    return zlib.crc32(f'shuffle.{layer}'.encode()) & 0x7FFFFFFF
