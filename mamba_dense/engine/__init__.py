@@ -1,0 +1,17 @@
+"""Training: hooks, parameter groups, streams of samples, processes; registered by being imported."""
+
+from mamba_dense.engine.amp import BFloat16OptimWrapper
+from mamba_dense.engine.distributed import ProcessSyncBN
+from mamba_dense.engine.hooks import StepSeedHook, WholeCheckpointHook
+from mamba_dense.engine.param_groups import NoDecayConstructor
+from mamba_dense.engine.streams import StreamDataset, StreamSampler
+
+__all__ = [
+    'BFloat16OptimWrapper',
+    'NoDecayConstructor',
+    'ProcessSyncBN',
+    'StepSeedHook',
+    'StreamDataset',
+    'StreamSampler',
+    'WholeCheckpointHook',
+]
