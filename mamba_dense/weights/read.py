@@ -25,9 +25,13 @@ _log = logging.getLogger(__name__)
 class Inert(dict):
     """Stands in for an object of the training program that a weight file carries along."""
 
+    def __new__(cls, *parts: object) -> 'Inert':
+        self = super().__new__(cls)  # not in __init__, which safe loading may pass over
+        self.parts = list(parts)
+        return self
+
     def __init__(self, *parts: object):
         super().__init__()
-        self.parts = list(parts)
 
     def __setstate__(self, state: object) -> None:
         self.parts.append(state)
