@@ -1,0 +1,166 @@
+// The scan over one tile of at most TILE steps for one block of channels, forward and backward.
+//
+// Channels sit in the lanes, states in registers, time is sequential. With a_t = exp(delta_t A):
+//   h_t = a_t h_{t-1} + delta_t x_t B_t          y_t += sum_n C_t h_t
+// and backwards, G_t being the gradient of h_t and e_t = a_t h_{t-1}:
+//   G_t = dy_t C_t + a_{t+1} G_{t+1}             dC_t += dy_t h_t     dB_t += delta_t x_t G_t
+//   s_t += sum_n G_t B_t                         q_t += sum_n A G_t e_t      dA += sum_t delta_t G_t e_t
+// so that dx_t = delta_t s_t and ddelta_t = x_t s_t + q_t. h is recomputed inside the tile, never divided back.
+#pragma once
+
+#include "kernels.h"
+#include "simd.h"
+
+namespace MAMBA_ISA {
+namespace {
+
+constexpr float LOG2_E = 1.44269504088896341f;
+constexpr float LN_2 = 0.69314718055994531f;
+
+// Rows of B and C of each step of the tile; element n is the n-th state.
+struct Rows {
+  const float* B[TILE];
+  const float* C[TILE];
+};
+
+// NB states at a time: as many as the registers hold.
+#if MAMBA_LANES == 16
+constexpr int FORWARD_STATES = 16;
+#else
+constexpr int FORWARD_STATES = 4;
+#endif
+constexpr int BACKWARD_STATES = 4;
+
+template <int NB>
+MAMBA_INLINE void scan_states(int steps, const vec* delta, const vec* delta_x, const Rows& rows, int first, const vec* A2,
+                              vec* state, vec* y) {
+  vec h[NB];
+#pragma GCC unroll 16
+  for (int n = 0; n < NB; ++n) h[n] = state[n];
+  for (int t = 0; t < steps; ++t) {
+    const float* B = rows.B[t] + first;
+    const float* C = rows.C[t] + first;
+    const vec step = delta[t], input = delta_x[t];
+    vec sum[2] = {y[t], vec{}};
+#pragma GCC unroll 16
+    for (int n = 0; n < NB; ++n) {
+      h[n] = exp2_of(step * A2[n]) * h[n] + input * B[n];
+      sum[n % 2] += h[n] * C[n];
+    }
+    y[t] = NB > 1 ? sum[0] + sum[1] : sum[0];
+  }
+#pragma GCC unroll 16
+  for (int n = 0; n < NB; ++n) state[n] = h[n];
+}
+
+// All states of a tile: A2 = A log2(e) and state are (states), y holds the sums so far.
+static void scan_tile(int steps, const vec* delta, const vec* delta_x, const Rows& rows, int states, const vec* A2,
+                      vec* state, vec* y) {
+  int n = 0;
+  if constexpr (FORWARD_STATES == 16) {
+    for (; n + 16 <= states; n += 16) scan_states<16>(steps, delta, delta_x, rows, n, A2 + n, state + n, y);
+    for (; n + 8 <= states; n += 8) scan_states<8>(steps, delta, delta_x, rows, n, A2 + n, state + n, y);
+  }
+  for (; n + 4 <= states; n += 4) scan_states<4>(steps, delta, delta_x, rows, n, A2 + n, state + n, y);
+  for (; n < states; ++n) scan_states<1>(steps, delta, delta_x, rows, n, A2 + n, state + n, y);
+}
+
+// One block of channels during a tile of the backward pass.
+struct GradTile {
+  vec delta[TILE], delta_x[TILE], x[TILE], dy[TILE], slope[TILE];
+  vec s[TILE], q[TILE];  // q is in units of log2(e): it is summed with A2
+  vec ddelta[TILE];      // gradient of the step size before its softplus
+};
+
+struct GradScratch {
+  vec decay[TILE * BACKWARD_STATES];    // a_t
+  vec carried[TILE * BACKWARD_STATES];  // e_t = a_t h_{t-1}
+  vec dB[TILE * BACKWARD_STATES], dC[TILE * BACKWARD_STATES];
+};
+
+template <int NB>
+MAMBA_INLINE void recompute(int steps, const GradTile& tile, const Rows& rows, int first, const vec* A2, const vec* start,
+                            GradScratch* scratch) {
+  vec h[NB];
+#pragma GCC unroll 4
+  for (int n = 0; n < NB; ++n) h[n] = start[n];
+  for (int t = 0; t < steps; ++t) {
+    const float* B = rows.B[t] + first;
+    const vec step = tile.delta[t], input = tile.delta_x[t];
+#pragma GCC unroll 4
+    for (int n = 0; n < NB; ++n) {
+      const vec decay = exp2_of(step * A2[n]);
+      const vec carried = decay * h[n];
+      scratch->decay[t * NB + n] = decay;
+      scratch->carried[t * NB + n] = carried;
+      h[n] = carried + input * B[n];
+    }
+  }
+}
+
+// Adds to s, q of the tile, to dB, dC of the scratch and to dA; G is carried from the later tile to the earlier one.
+template <int NB>
+MAMBA_INLINE void scan_back(int steps, GradTile* tile, const Rows& rows, int first, const vec* A2, const vec* start,
+                            GradScratch* scratch, vec* G, vec* dA) {
+  recompute<NB>(steps, *tile, rows, first, A2, start, scratch);
+  vec carry[NB], sum_A[NB];
+#pragma GCC unroll 4
+  for (int n = 0; n < NB; ++n) carry[n] = G[n], sum_A[n] = vec{};
+  for (int t = steps - 1; t >= 0; --t) {
+    const float* B = rows.B[t] + first;
+    const float* C = rows.C[t] + first;
+    const vec step = tile->delta[t], input = tile->delta_x[t], dy = tile->dy[t];
+    vec s = tile->s[t], q = tile->q[t];
+#pragma GCC unroll 4
+    for (int n = 0; n < NB; ++n) {
+      const int at = t * NB + n;
+      const vec carried = scratch->carried[at];
+      const vec grad = dy * C[n] + carry[n];
+      scratch->dC[at] += dy * (carried + input * B[n]);
+      scratch->dB[at] += input * grad;
+      s += grad * B[n];
+      const vec through = grad * carried;
+      q += through * A2[n];
+      sum_A[n] += through * step;
+      carry[n] = grad * scratch->decay[at];
+    }
+    tile->s[t] = s;
+    tile->q[t] = q;
+  }
+#pragma GCC unroll 4
+  for (int n = 0; n < NB; ++n) G[n] = carry[n], dA[n] = sum_A[n];
+}
+
+// rows (steps, columns) of lane sums of `parts` (steps * columns vectors) go to out[t * stride + column].
+static void reduce_rows(const vec* parts, int steps, int columns, float* out, int64_t stride) {
+  const int count = steps * columns;
+  float sums[TILE * BACKWARD_STATES + LANES];
+  for (int i = 0; i < count; i += LANES) {
+    if (i + LANES <= count) {
+      store(sums + i, sum_lanes(parts + i));
+    } else {
+      vec rest[LANES] = {};
+      for (int j = i; j < count; ++j) rest[j - i] = parts[j];
+      store(sums + i, sum_lanes(rest));
+    }
+  }
+  for (int t = 0; t < steps; ++t) {
+    for (int column = 0; column < columns; ++column) out[t * stride + column] = sums[t * columns + column];
+  }
+}
+
+// A column of a row-major (channels, columns) matrix as lanes: element `column` of `count` channels.
+MAMBA_INLINE vec gather_column(const float* matrix, int64_t columns, int64_t column, int count) {
+  vec value = vec{};
+  for (int lane = 0; lane < count; ++lane) value[lane] = matrix[lane * columns + column];
+  return value;
+}
+
+MAMBA_INLINE void scatter_column(float* matrix, int64_t columns, int64_t column, int count, vec value) {
+  for (int lane = 0; lane < count; ++lane) matrix[lane * columns + column] = value[lane];
+}
+
+MAMBA_INLINE int smaller(int64_t a, int64_t b) { return static_cast<int>(a < b ? a : b); }
+
+}  // namespace
+}  // namespace MAMBA_ISA
