@@ -132,11 +132,11 @@ class Setup:
         if key and self.done.get('torch') == key:
             self.facts = self.done['facts']
             return
-        answer = subprocess.run(
-            [str(self.python), '-c', PROBE], stdout=subprocess.PIPE, text=True, check=False
-        )
+        command = [str(self.python), '-c', PROBE]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
         if answer.returncode:
-            raise SetupError('torch does not import: run make clean, then make setup')
+            reason = (answer.stderr.strip().splitlines() or ['no message'])[-1]
+            raise SetupError(f'torch does not import ({reason}): run make clean, then make setup')
         self.facts = json.loads(answer.stdout)
         self.done.update(torch=key, facts=self.facts)
 
