@@ -1,8 +1,8 @@
 """ROUTES: every set of token orders the library knows, by name.
 
-A row names a builder, which gives the tokens of (K routes, S steps) for a grid, and states what holds
-for them. The builders' docstrings give source and formula; (H, W) is a map, (T, H, W) are T dates
-of one, L the number of tokens; "reversed" means the same route walked from its end.
+A row names a builder, which gives the tokens of (K routes, S steps) for a grid, and states what
+holds for them. The builders' docstrings give source and formula; (H, W) is a map, (T, H, W) are T
+dates of one, L the number of tokens; "reversed" means the same route walked from its end.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from .grid import columns, raster, reverse, rows, transpose
 from .shuffle import shuffle
 from .snake import snake_columns, snake_rows
 from .spiral import spiral, spiral_mirrored
-from .table import Build, RouteTable
+from .table import Build, RouteTable, check_grid
 from .temporal import interleaved, side_by_side
 
 
@@ -41,7 +41,7 @@ def backward(grid: tuple[int, ...]) -> np.ndarray:
 
 
 def bidirectional(grid: tuple[int, ...]) -> np.ndarray:
-    """Raster, raster reversed, any rank: Vim (arXiv 2401.09417), the class token one of L tokens."""
+    """Raster, raster reversed, any rank: Vim (arXiv 2401.09417), its class token one of L."""
     return _pairs(raster(grid))
 
 
@@ -177,6 +177,8 @@ def find(spec: str | Mapping) -> tuple[str, RouteSet, tuple[int, ...]]:
     if row is None:
         raise ValueError(f'routes={name!r} is not known; known: {", ".join(ROUTES)}.')
     values = tuple([given.pop(option, default) for option, default in row.options])
+    if not all([isinstance(value, int) for value in values]):
+        raise TypeError(f'options {values} of routes={name!r} must be integers.')
     if given:
         known = ', '.join([option for option, _ in row.options]) or 'none'
         raise ValueError(f'routes={name!r} has no option {", ".join(given)}; its options: {known}.')
@@ -193,13 +195,13 @@ def routes(spec: str | Mapping, grid: Sequence[int]) -> RouteTable:
 
     Raises:
         ValueError: unknown name or option, or a grid on which these routes do not exist.
+        TypeError: a size or an option is no integer.
 
     >>> routes('cross', (2, 3)).order.tolist()[:2]
     [[0, 1, 2, 3, 4, 5], [0, 3, 1, 4, 2, 5]]
     """
     name, row, options = find(spec)
+    grid = check_grid(grid, name)
     if row.rank is not None and len(grid) != row.rank:
-        raise ValueError(
-            f'grid={tuple(grid)} has rank {len(grid)}; routes={name!r} need rank {row.rank}.'
-        )
+        raise ValueError(f'grid={grid} has rank {len(grid)}; routes={name!r} need rank {row.rank}.')
     return RouteTable.of(name, row.build, options, grid)

@@ -6,7 +6,7 @@ from .grid import raster
 
 
 def zigzag(grid: tuple[int, int]) -> np.ndarray:
-    """Anti-diagonals c = i + j from the top left, i descending on even c, ascending on odd; (L,)."""
+    """Anti-diagonals c = i + j from the top left, i falling on even c, rising on odd; (L,)."""
     i, j = np.divmod(raster(grid), grid[1])
     c = i + j
     return np.lexsort((np.where(c % 2 == 0, -i, i), c)).astype(np.int32)

@@ -11,6 +11,7 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ Build = Callable[..., np.ndarray]
 
 
 def check_order(order: np.ndarray, grid: tuple[int, ...], name: str) -> np.ndarray:
-    """`order` as contiguous int32 (K, S), each route with distinct tokens of `grid`."""
+    """`order` as contiguous int32 (K, S); every route has distinct tokens of `grid`."""
     length = math.prod(grid)
     order = np.asarray(order)
     if order.ndim != 2 or order.dtype.kind not in 'iu':
@@ -47,16 +48,24 @@ def check_order(order: np.ndarray, grid: tuple[int, ...], name: str) -> np.ndarr
                 f'routes={name!r} visits token {visits.argmax()} of grid={grid} '
                 f'{visits.max()} times on route {k}; the tokens of one route must be distinct.'
             )
-    return np.ascontiguousarray(order, dtype=np.int32)
+    return np.array(order, dtype=np.int32, order='C')  # a copy: no strange strides, no owner
 
 
 def check_grid(grid: Sequence[int], name: str) -> tuple[int, ...]:
-    """`grid` as a tuple of positive integers."""
+    """`grid` as a tuple of positive integers; sizes that are being traced become constants."""
+    if torch.compiler.is_compiling():
+        return tuple([operator.index(size) for size in grid])
+    if not isinstance(grid, Sequence) or not all(isinstance(size, Integral) for size in grid):
+        raise TypeError(f'grid={grid!r} of routes={name!r} must be a tuple of integers: (H, W).')
+    grid = tuple(int(size) for size in grid)
     if not grid or min(grid) < 1:
-        raise ValueError(f'grid={tuple(grid)} has no tokens: routes={name!r} needs sides >= 1.')
+        raise ValueError(f'grid={grid} has no tokens: routes={name!r} need sides of at least 1.')
     if math.prod(grid) > MAX_TOKENS:
-        raise ValueError(f'grid={tuple(grid)} has more than {MAX_TOKENS} tokens; use tiles.')
-    return tuple(grid)
+        raise ValueError(
+            f'grid={grid} has {math.prod(grid)} tokens; routes={name!r} number at most '
+            f'{MAX_TOKENS} (int32): cut the map into tiles.'
+        )
+    return grid
 
 
 def _inverse(order: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
@@ -94,8 +103,7 @@ class _Numbers:
     """The numbers behind one table, on every device that asked for them."""
 
     def __init__(self, name: str, build: Build, options: tuple, grid: tuple[int, ...]):
-        check_grid(grid, name)
-        self.grid = grid
+        self.grid = check_grid(grid, name)
         self.order = check_order(build(grid, *options), grid, name)
         self.tensors: dict[tuple[str, torch.device], Tensor] = {}
 
@@ -127,10 +135,6 @@ def _tensor(
     return _numbers(name, build, options, grid).on(field, torch.device(device))
 
 
-def _fixed(grid: Sequence[int]) -> tuple[int, ...]:
-    return tuple([operator.index(size) for size in grid])  # a traced size becomes a constant here
-
-
 @dataclass(frozen=True)
 class RouteTable:
     """K routes of S steps over a grid of L tokens; tokens are raster indices (last axis fastest).
@@ -152,7 +156,7 @@ class RouteTable:
     @classmethod
     def of(cls, name: str, build: Build, options: tuple, grid: Sequence[int]) -> 'RouteTable':
         """The table for `grid`, built and checked at once unless it is being traced."""
-        table = cls(name, build, options, _fixed(grid))
+        table = cls(name, build, options, check_grid(grid, name))
         if not torch.compiler.is_compiling():
             _numbers(name, build, options, table.grid)
         return table
