@@ -100,7 +100,8 @@ class Setup:
             return
         say(f'[{number}/7] {name} ({expected})')
         start = time.monotonic()
-        action()
+        if action() is False:  # can wait: tried again at the next set-up
+            return
         self.done[name] = key
         self.record.write_text(json.dumps(self.done, indent=1))
         say(f'      done in {spell(time.monotonic() - start)}')
@@ -161,10 +162,12 @@ class Setup:
         """A machine that cannot build them runs the pure torch backend."""
         if os.environ.get('MAMBA_KERNELS_BUILD') == '0':
             say('      MAMBA_KERNELS_BUILD=0: left out; the chunked backend serves')
-            return
+            return True
         command = [str(self.python), '-m', 'mamba_kernels.build']
         if subprocess.run(command, cwd=str(ROOT), check=False).returncode:
             say('      not built: scans on the CPU use the chunked backend, which is slower')
+            return False
+        return True
 
     def all(self):
         mmcv = next((need for need in self.needs if need.startswith('onedl-mmcv==')), None)
