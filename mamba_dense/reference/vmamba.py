@@ -28,8 +28,8 @@ CORES: dict[str, dict[str, Any]] = {
     **{f'v0{i}': CROSS for i in range(1, 6)},
     'v2': CROSS,
     'v3': CROSS,
-    'v051d': {'routes': 'row_x4'},
-    'v052d': {'routes': 'row_both_x2'},
+    'v051d': {'routes': 'one-way'},
+    'v052d': {'routes': 'two-way'},
     'v052dc': {'cascade': True},
 }
 STEMS = {'v1': True, 'v2': False}  # patchembed_version -> Arch.patch_stem

@@ -30,7 +30,7 @@ class Inert(dict):
         self.parts = list(parts)
         return self
 
-    def __init__(self, *parts: object):
+    def __init__(self, *_parts: object):
         super().__init__()
 
     def __setstate__(self, state: object) -> None:
@@ -72,7 +72,9 @@ def read_tensors(path: Path, *, trusted: bool = False) -> dict[str, Tensor]:
 
     trusted: unpickle a PyTorch file in full, which runs whatever code it carries.
     """
-    if path.stat().st_size == 0:
+    with path.open('rb') as file:  # a file that may not be read says so by itself
+        empty = not file.read(1)
+    if empty:
         raise ValueError(f'{path} is empty; fetch it anew')
     if path.suffix == '.safetensors':
         return _read_safetensors(path)
@@ -143,7 +145,16 @@ def _load_safely(path: Path) -> object:
         raise _damaged(path, error) from error
 
 
-UNREADABLE = (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError)
+UNREADABLE = (
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    TypeError,
+)
 
 
 def _refusal(text: str) -> str | None:

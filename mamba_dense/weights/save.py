@@ -18,9 +18,11 @@ def atomic_write(path: str | Path, write: Callable[[Path], None]) -> Path:
     """Let `write` fill a temporary file beside `path`, then put it in place in one step.
 
     An interruption, a full disk or an error in `write` leaves whatever lay at `path` untouched and
-    no half-written file behind.
+    no half-written file behind. A folder or a device is never replaced.
     """
     path = Path(path).expanduser()
+    if path.exists() and not path.is_file():
+        raise ValueError(f'{path} is not a plain file and is left alone; give the name of a file')
     temporary = path.with_name(f'.{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +51,14 @@ def save_tensors(
         raise ValueError(f'{path}: converted weights are written as safetensors; end it so')
     whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
     notes = {'format': 'pt', **(metadata or {})}
-    return atomic_write(path, lambda part: safetensors.torch.save_file(whole, part, notes))
+
+    def write(part: Path) -> None:
+        part.touch()
+        mode = part.stat().st_mode  # a new file's; safetensors would give its owner's alone
+        safetensors.torch.save_file(whole, part, notes)
+        part.chmod(mode)
+
+    return atomic_write(path, write)
 
 
 def _flush(path: Path) -> None:
