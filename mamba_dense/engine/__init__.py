@@ -2,12 +2,13 @@
 
 from mamba_dense.engine.amp import BFloat16OptimWrapper
 from mamba_dense.engine.distributed import ProcessSyncBN
-from mamba_dense.engine.hooks import StepSeedHook, WholeCheckpointHook
+from mamba_dense.engine.hooks import MeanLossHook, StepSeedHook, WholeCheckpointHook
 from mamba_dense.engine.param_groups import NoDecayConstructor
 from mamba_dense.engine.streams import StreamDataset, StreamSampler
 
 __all__ = [
     'BFloat16OptimWrapper',
+    'MeanLossHook',
     'NoDecayConstructor',
     'ProcessSyncBN',
     'StepSeedHook',

@@ -8,7 +8,6 @@ from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.dist import init_dist, is_distributed
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 from mamba_dense.registry import MODELS
 
@@ -21,6 +20,24 @@ _ENVIRONMENT = {
 }
 
 
+class SumOverProcesses(torch.autograd.Function):
+    """The sum of a tensor over all processes; its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:  # noqa: ARG004  torch asks for ctx
+        """x of any shape, the same on every process."""
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx, dy: Tensor) -> Tensor:  # noqa: ARG004
+        """The gradient of x, of its shape."""
+        total = dy.clone()
+        dist.all_reduce(total)
+        return total
+
+
 @MODELS.register_module()
 class ProcessSyncBN(nn.BatchNorm2d):
     """Batch norm over the batches of all processes, on any device that torch.distributed serves.
@@ -28,18 +45,18 @@ class ProcessSyncBN(nn.BatchNorm2d):
     The same function as torch.nn.SyncBatchNorm, whose kernels exist on GPUs only; keys are BatchNorm's.
     """
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  the name that torch gives it
+    def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
         if not (self.training and dist.is_initialized() and dist.get_world_size() > 1):
             return super().forward(input)
         x = input.float()
         count = torch.full((1,), x.numel() / x.shape[1], device=x.device)
         sums = torch.cat([x.sum((0, 2, 3)), count])
-        sums = all_reduce(sums)
+        sums = SumOverProcesses.apply(sums)
         total = sums[-1].detach()
         mean = (sums[:-1] / total).view(1, -1, 1, 1)
         # a second pass for the variance: E[x^2] - E[x]^2 would cancel
-        var = all_reduce((x - mean).square().sum((0, 2, 3))) / total
+        var = SumOverProcesses.apply((x - mean).square().sum((0, 2, 3))) / total
         self._track(mean.detach().flatten(), var.detach(), total)
         y = (x - mean) * (var + self.eps).rsqrt().view(1, -1, 1, 1)
         if self.affine:
@@ -84,6 +101,12 @@ def start(launcher: str, dist_cfg: dict) -> None:
     os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
     os.environ.setdefault('MASTER_PORT', '29500')
     dist.init_process_group('gloo')
+
+
+def stop() -> None:
+    """Leave the process group; without it gloo's threads may abort the interpreter on its way out."""
+    if is_distributed():
+        dist.destroy_process_group()
 
 
 def settle(cfg: Config) -> list[str]:

@@ -51,9 +51,10 @@ def evaluate(
     runner.logger.info(
         f'{report.path}: {len(report.loaded)} tensors loaded, {len(report.dropped)} dropped by name.'
     )
-    scores = {name: float(value) for name, value in runner.test().items()}
+    scores = {name: round(float(value), 4) for name, value in runner.test().items()}
     if out is not None and is_main_process():
         write_whole(out, (json.dumps(scores, indent=2) + '\n').encode())
+    distributed.stop()
     return scores
 
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from mmengine.dist import get_rank, is_main_process
+import torch
+from mmengine.dist import all_reduce, get_rank, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 
 from mamba_dense.engine.checkpoints import check_room, remove_parts, use_whole_files, write_whole
@@ -22,12 +23,32 @@ class StepSeedHook(Hook):
 
 
 @HOOKS.register_module()
+class MeanLossHook(Hook):
+    """Logs the losses' mean over all processes, where mmengine logs those of the first one."""
+
+    priority = 'HIGHEST'  # before RuntimeInfoHook takes them
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Replace the numbers in `outputs` by their means."""
+        if get_world_size() == 1 or not outputs:
+            return
+        names = sorted(outputs)
+        numbers = [torch.as_tensor(outputs[name]).detach() for name in names]
+        device = next(runner.model.parameters()).device
+        means = torch.stack([number.to(device, torch.float32) for number in numbers])
+        all_reduce(means, op='mean')
+        outputs.update(zip(names, means.tolist(), strict=True))
+
+
+@HOOKS.register_module()
 class WholeCheckpointHook(CheckpointHook):
     """mmengine's CheckpointHook with two promises more; same arguments, local folders.
 
     Each file is written aside and renamed, and an older checkpoint is deleted only after the newer one
     is whole on the disk (mmengine deletes first: a kill in between would leave nothing).
     """
+
+    _default_greater_keys = [*CheckpointHook._default_greater_keys, 'Dice', 'IoU']
 
     def before_train(self, runner) -> None:
         """Choose the writer, remove leftovers, refuse a disk without room for one checkpoint."""

@@ -50,7 +50,9 @@ def run(cfg: Config, notices: Sequence[str] = ()) -> torch.nn.Module:
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     for notice in notices:
         runner.logger.info(notice)
-    return runner.train()
+    model = runner.train()
+    distributed.stop()
+    return model
 
 
 def settle_resume(cfg: Config, resume: str) -> str:
@@ -108,8 +110,9 @@ def use_streams(cfg: Config) -> None:
             'seed': seed,
         }
     hooks = list(cfg.get('custom_hooks') or [])
-    if not any(hook.get('type') == 'mamba_dense.StepSeedHook' for hook in hooks):
-        cfg.custom_hooks = [*hooks, {'type': 'mamba_dense.StepSeedHook'}]
+    present = {hook.get('type') for hook in hooks}
+    ours = ('mamba_dense.StepSeedHook', 'mamba_dense.MeanLossHook')
+    cfg.custom_hooks = [*hooks, *({'type': kind} for kind in ours if kind not in present)]
 
 
 def use_whole_checkpoints(cfg: Config) -> None:
