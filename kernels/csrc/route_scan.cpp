@@ -49,8 +49,10 @@ struct Block {
   }
 };
 
-// delta[t] = dt_weight . dt_t + dt_bias, eight steps at a time; the last steps of a short tile repeat its last token.
-static void low_rank(const Block& block, const Tokens& tokens, int steps, int rank, vec* delta) {
+// delta = softplus(dt_weight . dt + dt_bias) and, with SLOPE, its derivative by the argument, eight steps at a time; the
+// last steps of a short tile repeat its last token.
+template <bool SLOPE>
+static void step_sizes(const Block& block, const Tokens& tokens, int steps, int rank, vec* delta, vec* slope) {
   constexpr int GROUP = 8;
   for (int t = 0; t < steps; t += GROUP) {
     const float* rows[GROUP];
@@ -66,7 +68,7 @@ static void low_rank(const Block& block, const Tokens& tokens, int steps, int ra
       for (int i = 0; i < GROUP; ++i) sum[i] += weight * rows[i][r];
     }
 #pragma GCC unroll 8
-    for (int i = 0; i < GROUP; ++i) delta[t + i] = sum[i];
+    for (int i = 0; i < GROUP; ++i) delta[t + i] = SLOPE ? softplus(sum[i], &slope[t + i]) : softplus(sum[i]);
   }
 }
 
@@ -83,12 +85,10 @@ static void forward_route(const RouteScan& scan, int64_t batch, int64_t route, c
   for (int64_t start = 0; start < scan.steps; start += TILE) {
     const int steps = smaller(scan.steps - start, TILE);
     tokens.set(scan, batch, route, start, steps);
-    low_rank(block, tokens, steps, static_cast<int>(scan.rank), delta);
+    step_sizes<false>(block, tokens, steps, static_cast<int>(scan.rank), delta, nullptr);
     for (int t = 0; t < steps; ++t) {
       const vec x = load_first(scan.x + tokens.token[t] * scan.dim + block.channel, block.count);
-      delta[t] = softplus(delta[t]);
       delta_x[t] = delta[t] * x;
-      y[t] = block.D * x;
     }
     if (scan.states) {
       float* saved = saved_state(scan, batch, route, start / TILE, block.channel);
@@ -96,8 +96,9 @@ static void forward_route(const RouteScan& scan, int64_t batch, int64_t route, c
     }
     scan_tile(steps, delta, delta_x, tokens.rows, states, block.A2, state, y);
     for (int t = 0; t < steps; ++t) {
-      float* to = scan.y + tokens.token[t] * scan.dim + block.channel;
-      store_first(to, load_first(to, block.count) + y[t], block.count);
+      const int64_t at = tokens.token[t] * scan.dim + block.channel;
+      const vec total = load_first(scan.y + at, block.count) + y[t];
+      store_first(scan.y + at, total + block.D * load_first(scan.x + at, block.count), block.count);
     }
   }
 }
@@ -125,12 +126,11 @@ struct BackBlock {
 static void load_back(const RouteScan& scan, const Tokens& tokens, int steps, BackBlock* part) {
   const Block& block = part->block;
   GradTile& tile = part->tile;
-  low_rank(block, tokens, steps, static_cast<int>(scan.rank), tile.delta);
+  step_sizes<true>(block, tokens, steps, static_cast<int>(scan.rank), tile.delta, tile.slope);
   for (int t = 0; t < steps; ++t) {
     const int64_t at = tokens.token[t] * scan.dim + block.channel;
     tile.x[t] = load_first(scan.x + at, block.count);
     tile.dy[t] = load_first(scan.dy + at, block.count);
-    tile.delta[t] = softplus(tile.delta[t], &tile.slope[t]);
     tile.delta_x[t] = tile.delta[t] * tile.x[t];
     tile.s[t] = tile.q[t] = vec{};
   }
@@ -155,18 +155,22 @@ static void finish_tile(const RouteScan& scan, const Tokens& tokens, int steps, 
 template <int NB>
 static void back_states(const RouteScan& scan, int64_t batch, int64_t tile, int steps, int first, const Tokens& tokens,
                         BackBlock* parts, int count, GradScratch* scratch, float* out) {
-  for (int i = 0; i < steps * NB; ++i) scratch->dB[i] = scratch->dC[i] = vec{};
   for (int i = 0; i < count; ++i) {
     BackBlock& part = parts[i];
     vec saved[NB], dA[NB];
     const float* from = saved_state(scan, batch, scan.route, tile, part.block.channel);
     for (int n = 0; n < NB; ++n) saved[n] = load_first(from + (first + n) * scan.dim, part.block.count);
-    scan_back<NB>(steps, &part.tile, tokens.rows, first, part.block.A2 + first, saved, scratch, part.G + first, dA);
+    const vec* A2 = part.block.A2 + first;
+    if (i == 0) {
+      scan_back<NB, true>(steps, &part.tile, tokens.rows, first, A2, saved, scratch, part.G + first, dA);
+    } else {
+      scan_back<NB, false>(steps, &part.tile, tokens.rows, first, A2, saved, scratch, part.G + first, dA);
+    }
     for (int n = 0; n < NB; ++n) add_carefully(&part.dA[first + n], &part.dA_error[first + n], dA[n]);
   }
   const int64_t width = scan.rank + 2 * scan.state;
-  reduce_rows(scratch->dB, steps, NB, out + scan.rank + first, width);
-  reduce_rows(scratch->dC, steps, NB, out + scan.rank + scan.state + first, width);
+  reduce_rows<NB>(scratch->dB, steps, out + scan.rank + first, width);
+  reduce_rows<NB>(scratch->dC, steps, out + scan.rank + scan.state + first, width);
 }
 
 // Gradients of NB columns of the low-rank step sizes: ddt_t = sum_d ddelta dt_weight, ddt_weight = sum_t ddelta dt_t.
@@ -183,7 +187,7 @@ static void back_rank(const RouteScan& scan, int steps, int first, const Tokens&
 #pragma GCC unroll 4
     for (int r = 0; r < NB; ++r) sums[t * NB + r] = sum[r];
   }
-  reduce_rows(sums, steps, NB, out + first, scan.rank + 2 * scan.state);
+  reduce_rows<NB>(sums, steps, out + first, scan.rank + 2 * scan.state);
   for (int i = 0; i < count; ++i) {
     vec sum[NB] = {};
     for (int t = 0; t < steps; ++t) {

@@ -31,7 +31,7 @@ constexpr int FORWARD_STATES = 4;
 #endif
 constexpr int BACKWARD_STATES = 4;
 
-template <int NB>
+template <int NB, bool FRESH>
 MAMBA_INLINE void scan_states(int steps, const vec* delta, const vec* delta_x, const Rows& rows, int first, const vec* A2,
                               vec* state, vec* y) {
   vec h[NB];
@@ -41,7 +41,7 @@ MAMBA_INLINE void scan_states(int steps, const vec* delta, const vec* delta_x, c
     const float* B = rows.B[t] + first;
     const float* C = rows.C[t] + first;
     const vec step = delta[t], input = delta_x[t];
-    vec sum[2] = {y[t], vec{}};
+    vec sum[2] = {FRESH ? vec{} : y[t], vec{}};
 #pragma GCC unroll 16
     for (int n = 0; n < NB; ++n) {
       h[n] = exp2_of(step * A2[n]) * h[n] + input * B[n];
@@ -53,16 +53,29 @@ MAMBA_INLINE void scan_states(int steps, const vec* delta, const vec* delta_x, c
   for (int n = 0; n < NB; ++n) state[n] = h[n];
 }
 
-// All states of a tile: A2 = A log2(e) and state are (states), y holds the sums so far.
+template <int NB>
+MAMBA_INLINE int scan_some(int steps, const vec* delta, const vec* delta_x, const Rows& rows, int first, int states,
+                           const vec* A2, vec* state, vec* y) {
+  for (; first + NB <= states; first += NB) {
+    if (first == 0) {
+      scan_states<NB, true>(steps, delta, delta_x, rows, 0, A2, state, y);
+    } else {
+      scan_states<NB, false>(steps, delta, delta_x, rows, first, A2 + first, state + first, y);
+    }
+  }
+  return first;
+}
+
+// All states of a tile: A2 = A log2(e) and state are (states); y is written, without the skip.
 static void scan_tile(int steps, const vec* delta, const vec* delta_x, const Rows& rows, int states, const vec* A2,
                       vec* state, vec* y) {
   int n = 0;
   if constexpr (FORWARD_STATES == 16) {
-    for (; n + 16 <= states; n += 16) scan_states<16>(steps, delta, delta_x, rows, n, A2 + n, state + n, y);
-    for (; n + 8 <= states; n += 8) scan_states<8>(steps, delta, delta_x, rows, n, A2 + n, state + n, y);
+    n = scan_some<16>(steps, delta, delta_x, rows, n, states, A2, state, y);
+    n = scan_some<8>(steps, delta, delta_x, rows, n, states, A2, state, y);
   }
-  for (; n + 4 <= states; n += 4) scan_states<4>(steps, delta, delta_x, rows, n, A2 + n, state + n, y);
-  for (; n < states; ++n) scan_states<1>(steps, delta, delta_x, rows, n, A2 + n, state + n, y);
+  n = scan_some<4>(steps, delta, delta_x, rows, n, states, A2, state, y);
+  scan_some<1>(steps, delta, delta_x, rows, n, states, A2, state, y);
 }
 
 // One block of channels during a tile of the backward pass.
@@ -98,8 +111,9 @@ MAMBA_INLINE void recompute(int steps, const GradTile& tile, const Rows& rows, i
   }
 }
 
-// Adds to s, q of the tile, to dB, dC of the scratch and to dA; G is carried from the later tile to the earlier one.
-template <int NB>
+// Adds to s, q of the tile and to dB, dC of the scratch, which a FRESH call writes first; sets dA. G is carried from the
+// later tile to the earlier one.
+template <int NB, bool FRESH>
 MAMBA_INLINE void scan_back(int steps, GradTile* tile, const Rows& rows, int first, const vec* A2, const vec* start,
                             GradScratch* scratch, vec* G, vec* dA) {
   recompute<NB>(steps, *tile, rows, first, A2, start, scratch);
@@ -116,8 +130,9 @@ MAMBA_INLINE void scan_back(int steps, GradTile* tile, const Rows& rows, int fir
       const int at = t * NB + n;
       const vec carried = scratch->carried[at];
       const vec grad = dy * C[n] + carry[n];
-      scratch->dC[at] += dy * (carried + input * B[n]);
-      scratch->dB[at] += input * grad;
+      const vec h = carried + input * B[n];
+      scratch->dC[at] = FRESH ? dy * h : scratch->dC[at] + dy * h;
+      scratch->dB[at] = FRESH ? input * grad : scratch->dB[at] + input * grad;
       s += grad * B[n];
       const vec through = grad * carried;
       q += through * A2[n];
@@ -131,9 +146,10 @@ MAMBA_INLINE void scan_back(int steps, GradTile* tile, const Rows& rows, int fir
   for (int n = 0; n < NB; ++n) G[n] = carry[n], dA[n] = sum_A[n];
 }
 
-// rows (steps, columns) of lane sums of `parts` (steps * columns vectors) go to out[t * stride + column].
-static void reduce_rows(const vec* parts, int steps, int columns, float* out, int64_t stride) {
-  const int count = steps * columns;
+// The lane sums of `parts` (steps, NB) go to out[t * stride + column].
+template <int NB>
+static void reduce_rows(const vec* parts, int steps, float* out, int64_t stride) {
+  const int count = steps * NB;
   float sums[TILE * BACKWARD_STATES + LANES];
   for (int i = 0; i < count; i += LANES) {
     if (i + LANES <= count) {
@@ -144,9 +160,7 @@ static void reduce_rows(const vec* parts, int steps, int columns, float* out, in
       store(sums + i, sum_lanes(rest));
     }
   }
-  for (int t = 0; t < steps; ++t) {
-    for (int column = 0; column < columns; ++column) out[t * stride + column] = sums[t * columns + column];
-  }
+  for (int t = 0; t < steps; ++t) std::memcpy(out + t * stride, sums + t * NB, sizeof(float) * NB);
 }
 
 // A column of a row-major (channels, columns) matrix as lanes: element `column` of `count` channels.

@@ -80,7 +80,7 @@ static void forward_block(const SelectiveScan& scan, int64_t batch, int64_t grou
   const int64_t tiles = block_count(scan.length, TILE);
   vec A2[64], state[64] = {};
   load_A2(scan, block, A2);
-  vec x[TILE], delta[TILE], y[TILE];
+  vec x[TILE], delta[TILE], delta_x[TILE], y[TILE];
   Rows rows;
   for (int64_t tile = 0; tile < tiles; ++tile) {
     const int64_t start = tile * TILE;
@@ -91,15 +91,15 @@ static void forward_block(const SelectiveScan& scan, int64_t batch, int64_t grou
     for (int t = 0; t < steps; ++t) {
       delta[t] += block.bias;
       if (scan.delta_softplus) delta[t] = softplus(delta[t]);
-      y[t] = block.D * x[t];
-      x[t] *= delta[t];
+      delta_x[t] = delta[t] * x[t];
     }
     if (scan.states) {
       float* saved = scan.states + (batch * tiles + tile) * scan.state * scan.dim + block.channel;
       for (int n = 0; n < states; ++n) store_first(saved + n * scan.dim, state[n], block.count);
     }
     set_rows(scan, batch, group, start, steps, &rows);
-    scan_tile(steps, delta, x, rows, states, A2, state, y);
+    scan_tile(steps, delta, delta_x, rows, states, A2, state, y);
+    for (int t = 0; t < steps; ++t) y[t] += block.D * x[t];
     store_tile(scan.y + (batch * scan.dim + block.channel) * scan.length + start, scan.length, block.count, steps, y);
   }
   float* last = scan.last_state + (batch * scan.dim + block.channel) * scan.state;
@@ -173,18 +173,21 @@ template <int NB>
 static void back_states(const SelectiveScan& scan, int64_t batch, int64_t group, int64_t chunk, int64_t start, int steps,
                         int first, const Rows& rows, BackBlock* parts, int count, GradScratch* scratch) {
   const int64_t tiles = block_count(scan.length, TILE);
-  for (int i = 0; i < steps * NB; ++i) scratch->dB[i] = scratch->dC[i] = vec{};
   for (int i = 0; i < count; ++i) {
     BackBlock& part = parts[i];
     vec saved[NB], dA[NB];
     const float* from = scan.states + (batch * tiles + start / TILE) * scan.state * scan.dim + part.block.channel;
     for (int n = 0; n < NB; ++n) saved[n] = load_first(from + (first + n) * scan.dim, part.block.count);
-    scan_back<NB>(steps, &part.tile, rows, first, part.A2 + first, saved, scratch, part.G + first, dA);
+    if (i == 0) {
+      scan_back<NB, true>(steps, &part.tile, rows, first, part.A2 + first, saved, scratch, part.G + first, dA);
+    } else {
+      scan_back<NB, false>(steps, &part.tile, rows, first, part.A2 + first, saved, scratch, part.G + first, dA);
+    }
     for (int n = 0; n < NB; ++n) add_carefully(&part.dA[first + n], &part.dA_error[first + n], dA[n]);
   }
   const int64_t row = ((chunk * scan.batch + batch) * scan.groups + group) * scan.length + start;
-  reduce_rows(scratch->dB, steps, NB, scan.dB + row * scan.state + first, scan.state);
-  reduce_rows(scratch->dC, steps, NB, scan.dC + row * scan.state + first, scan.state);
+  reduce_rows<NB>(scratch->dB, steps, scan.dB + row * scan.state + first, scan.state);
+  reduce_rows<NB>(scratch->dC, steps, scan.dC + row * scan.state + first, scan.state);
 }
 
 static void backward_chunk(const SelectiveScan& scan, int64_t batch, int64_t group, int64_t chunk, BackBlock* parts,

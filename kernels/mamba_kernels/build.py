@@ -37,7 +37,7 @@ TORCH_TARGET = '0x020a000000000000'  # the stable ABI of torch 2.10, good for ev
 
 @dataclass(frozen=True)
 class InstructionSet:
-    """One object per instruction set; which one runs is decided by the processor when the library loads."""
+    """One object each; which one runs is decided by the processor when the library loads."""
 
     name: str
     lanes: int
@@ -88,7 +88,7 @@ def instruction_sets() -> tuple[InstructionSet, ...]:
 
 
 def compiler() -> tuple[str, str] | None:
-    """Command and version line of the C++ compiler: CXX, else c++, g++ or clang++; None without one."""
+    """Command and version line of the C++ compiler: CXX, else c++, g++ or clang++."""
     chosen = os.environ.get('CXX')
     for name in (chosen,) if chosen else ('c++', 'g++', 'clang++'):
         command = shutil.which(name)
@@ -185,7 +185,7 @@ def build(*, force: bool = False) -> Path:
 
 
 def find() -> Path:
-    """The library to load: built on the spot if need be, by any compiler where there is none now."""
+    """The library to load, built on the spot if need be; any compiler's where there is none."""
     if os.environ.get('MAMBA_KERNELS_BUILD') != '0' and compiler() is not None:
         return build()
     ready = sorted(cache().glob(f'scan-{_source_key()}-*.so'))

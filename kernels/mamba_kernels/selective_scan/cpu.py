@@ -18,7 +18,7 @@ TILE = 64  # steps per saved state, as in csrc/kernels.h
 
 
 def unavailable() -> str | None:
-    """Why the C++ kernels cannot run on this machine, None if they can; builds them at the first call."""
+    """Why the C++ kernels cannot run here, None if they can; builds them at the first call."""
     return build.load()
 
 
@@ -36,10 +36,14 @@ def unsupported(*tensors: Tensor | None) -> str | None:
 
 
 def chunks_of_channels(items: int, channels: int) -> int:
-    """Into how many chunks a backward pass splits the channels: by sizes, never by threads."""
+    """Into how many chunks a backward pass splits the channels: by sizes, never by threads.
+
+    Few chunks share more work over their blocks of channels, many give threads more to do: at least
+    four tasks, an even number of them, and at most six blocks a chunk so that they stay in cache.
+    """
     blocks = -(-channels // torch.ops.mamba_kernels_cpu.lanes())
-    per_chunk = min(max(-(-blocks * items // 8), 1), 6)
-    return -(-blocks // per_chunk)
+    chunks = min(max(-(-4 // max(items, 1)), -(-blocks // 6)), blocks)
+    return min(chunks + chunks * items % 2, blocks)
 
 
 def _rows(tensor: Tensor) -> Tensor:
@@ -91,7 +95,7 @@ def forward(
     out_dtype: torch.dtype,
     save_states: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """u, delta (batch, dim, length), B, C (batch, groups, state, length) -> y, last_state, states."""
+    """u, delta (batch, dim, length), B, C (batch, groups, state, length) -> y, last, states."""
     batch, dim, length = u.shape
     state = A.size(1)
     y = u.new_empty((batch, dim, length), dtype=torch.float32)
