@@ -3,6 +3,8 @@
 import functools
 import http.server
 import logging
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 
@@ -272,3 +274,11 @@ def test_another_number_of_classes(tmp_path):
     with pytest.raises(ValueError, match=r'decode_head\.weight \[4, 256, 1, 1\], wanted \[7'):
         load_model_weights(model, path)
     assert _unchanged(model, before)
+
+
+def test_weights_need_torch_alone():
+    code = (
+        'import sys; import mamba_dense.weights.zoo, mamba_dense.weights.save; '
+        "sys.exit(any(name in sys.modules for name in ('mmengine', 'mmcv', 'mmseg', 'yaml')))"
+    )
+    assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
