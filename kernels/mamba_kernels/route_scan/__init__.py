@@ -1,0 +1,1 @@
+"""The selective scan along routes over the tokens of a map; the op itself is in `op.py`."""
