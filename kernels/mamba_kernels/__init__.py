@@ -2,8 +2,8 @@
 
 from .dispatch import available_backends, explain, use_backend
 from .flops import register, route_scan_flops, selective_scan_flops
-from .route_scan import route_scan
-from .selective_scan import selective_scan
+from .route_scan.op import route_scan
+from .selective_scan.op import selective_scan
 
 register()
 

@@ -1,0 +1,221 @@
+"""The routed scan: signature, checks, dispatch and its torch.library operators.
+
+For every batch item, route k and step t, with token p = routes[k, t]:
+
+    delta   = softplus(dt_weight[k] dt_p + dt_bias[k])
+    h_t     = exp(delta A[k]) h_{t-1} + delta B_p x_p,  h_{-1} = 0
+    y[p]   += C_p . h_t + D[k] x_p
+
+It is VMamba's SS2D core (arXiv 2401.10166, section 4.2) without the copies: projections commute with
+a permutation of the tokens, so `params` is computed once in token order and read through the routes.
+"""
+
+import weakref
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
+
+from .. import dispatch
+from ..checks import CHECKPOINT, check_dtype, check_route_scan, check_table
+from ..selective_scan.chunked import compute_dtype
+from ..selective_scan.op import refuse_double_backward
+from .reference import route_scan as reference
+
+NAME = 'route_scan'
+SETS = ('forward', 'bidirectional', 'cross')
+
+Routes = Tensor | str | tuple[str, tuple[int, ...]]
+
+
+def route_scan(
+    x: Tensor,
+    params: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    D: Tensor,
+    routes: Routes,
+    *,
+    out_dtype: torch.dtype | None = None,
+    backend: str | None = None,
+) -> Tensor:
+    """Scan the tokens along every route and add the results up.
+
+    Args:
+        x: tokens (batch, tokens, dim), float16, bfloat16, float32 or float64.
+        params: (batch, tokens, routes, rank + 2 state), for each token and route [dt | B | C].
+        dt_weight: (routes, dim, rank), from low-rank to full step sizes.
+        dt_bias, D: (routes, dim).
+        A: (routes, dim, state), negative.
+        routes: int32 table (routes, steps) of tokens, distinct on each route, steps <= tokens
+            (tokens on no route get 0); or a standard set: 'forward' (one route), 'bidirectional'
+            (forward, reversed), ('cross', (H, W)) (rows, columns, both reversed).
+        out_dtype: dtype of the result, by default that of x.
+        backend: 'triton', 'cpu', 'chunked' or 'reference'; by default the best that can serve.
+
+    Returns:
+        y (batch, tokens, dim).
+
+    Raises:
+        TypeError: a tensor is complex or of a dtype without arithmetic; routes are no int32.
+        ValueError: shapes, devices or routes do not fit, or a name is unknown.
+        RuntimeError: the backend asked for by name cannot serve this call.
+
+    The state is kept in float32 at least. First derivatives only; for double backward take
+    backend='reference'.
+    """
+    tensors = (x, params, dt_weight, dt_bias, A, D)
+    table = _table(routes, x)
+    check_route_scan(*tensors, table)
+    if out_dtype is not None:
+        check_dtype('out_dtype', out_dtype)
+    if isinstance(routes, Tensor) and not torch.compiler.is_compiling():
+        _check_values(table, x.shape[1])
+    chosen = dispatch.choose(NAME, backend, (A.shape[2], dt_weight.shape[2]), *tensors)
+    if chosen == 'reference':
+        return reference(*tensors, table, out_dtype=out_dtype)
+    dispatch.refuse_unsupported(NAME, chosen, *tensors, table)
+    needs_grad = any([t.requires_grad for t in tensors])
+    y, _ = torch.ops.mamba_kernels.route_scan_forward(
+        *tensors,
+        table,
+        out_dtype or x.dtype,
+        needs_grad and torch.is_grad_enabled(),
+        chosen,
+    )
+    return y
+
+
+def _table(routes: Routes, x: Tensor) -> Tensor:
+    """The routes as a table, not yet checked if the caller made it."""
+    if isinstance(routes, Tensor):
+        return routes
+    name, grid = (routes, x.shape[1:2]) if isinstance(routes, str) else routes
+    return _standard(name, tuple([int(side) for side in grid]), str(x.device))
+
+
+_checked: 'weakref.WeakValueDictionary[int, Tensor]' = weakref.WeakValueDictionary()
+_checked_for: dict[int, tuple[int, int]] = {}
+
+
+def _check_values(table: Tensor, tokens: int) -> None:
+    """Look at a table's values once, not at every call: on a GPU that would wait for the device."""
+    if type(table) is not Tensor or table.device.type == 'meta':
+        return
+    key = id(table)
+    seen = (tokens, -1 if table.is_inference() else table._version)
+    if _checked.get(key) is table and _checked_for.get(key) == seen:
+        return
+    check_table(table, tokens)
+    _checked[key] = table
+    _checked_for[key] = seen
+
+
+@torch.compiler.assume_constant_result
+def _standard(name: str, grid: tuple[int, ...], device: str) -> Tensor:
+    return _standard_table(name, grid, device)
+
+
+@lru_cache(maxsize=64)
+def _standard_table(name: str, grid: tuple[int, ...], device: str) -> Tensor:
+    """A standard set of routes over a grid: int32 (routes, steps)."""
+    if name not in SETS:
+        raise ValueError(
+            f'route_scan: routes={name!r} is no standard set; known: {", ".join(SETS)}; for any '
+            'other order give an int32 table (routes, steps).'
+        )
+    if name == 'cross' and len(grid) != 2:
+        raise ValueError(
+            f"route_scan: routes='cross' need the grid, ('cross', (H, W)); got grid={grid}."
+        )
+    # a real tensor, whoever asks first under whatever mode: others will use it too
+    with _disable_current_modes(), torch.inference_mode(False):
+        length = 1
+        for side in grid:
+            length *= side
+        rows = torch.arange(length, dtype=torch.int32, device='cpu')
+        walks = [rows]
+        if name == 'bidirectional':
+            walks = [rows, rows.flip(0)]
+        elif name == 'cross':
+            columns = rows.view(grid).t().flatten()
+            walks = [rows, columns, rows.flip(0), columns.flip(0)]
+        return torch.stack(walks).to(device)
+
+
+@torch.library.custom_op('mamba_kernels::route_scan_forward', mutates_args=())
+def route_scan_forward(
+    x: Tensor,
+    params: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    D: Tensor,
+    table: Tensor,
+    out_dtype: torch.dtype,
+    save_states: bool,
+    backend: str,
+) -> tuple[Tensor, Tensor]:
+    """y (batch, tokens, dim), states for the backward pass (or empty)."""
+    return dispatch.implementation(NAME, backend).forward(
+        x, params, dt_weight, dt_bias, A, D, table, out_dtype, save_states
+    )
+
+
+@route_scan_forward.register_fake
+def _(x, params, dt_weight, dt_bias, A, D, table, out_dtype, save_states, backend):  # noqa: ARG001
+    batch, tokens, dim = x.shape
+    routes, steps = table.shape
+    tiles = (steps + CHECKPOINT - 1) // CHECKPOINT
+    saved = (batch, routes, tiles, A.shape[2], dim) if save_states else (0,)
+    y = x.new_empty((batch, tokens, dim), dtype=out_dtype)
+    return y, x.new_empty(saved, dtype=compute_dtype(x))
+
+
+@torch.library.custom_op('mamba_kernels::route_scan_backward', mutates_args=())
+def route_scan_backward(
+    dy: Tensor,
+    x: Tensor,
+    params: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    D: Tensor,
+    table: Tensor,
+    states: Tensor,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of x, params, dt_weight, dt_bias, A and D."""
+    return dispatch.implementation(NAME, backend).backward(
+        dy, x, params, dt_weight, dt_bias, A, D, table, states
+    )
+
+
+@route_scan_backward.register_fake
+def _(dy, x, params, dt_weight, dt_bias, A, D, table, states, backend):  # noqa: ARG001
+    return tuple(t.new_empty(t.shape) for t in (x, params, dt_weight, dt_bias, A, D))
+
+
+def _setup(ctx, inputs, output) -> None:
+    *tensors, _, ctx.save_states, ctx.backend = inputs
+    ctx.save_for_backward(*tensors, output[1])
+
+
+def _backward(ctx, dy, _dstates):
+    if not ctx.save_states:
+        raise RuntimeError(
+            'route_scan: no states were saved, as no input asked for gradients in the forward '
+            'pass; call it under torch.enable_grad() with inputs that require them.'
+        )
+    gradients = torch.ops.mamba_kernels.route_scan_backward(dy, *ctx.saved_tensors, ctx.backend)
+    return *gradients, None, None, None, None
+
+
+def _keep_nothing(ctx, inputs, output) -> None:
+    """Nothing is needed to refuse."""
+
+
+route_scan_forward.register_autograd(_backward, setup_context=_setup)
+route_scan_backward.register_autograd(refuse_double_backward, setup_context=_keep_nothing)
