@@ -94,7 +94,7 @@ MAMBA_INLINE vec exp_of_negative(vec x) {
   return scale(exp2_fraction(fraction), whole);
 }
 
-// log1p(z) / z on [0, 1], relative error 4.7e-9.
+// log1p(z) / z on [0, 1], relative error 3.3e-8 with these fp32 coefficients: small step sizes keep their accuracy.
 MAMBA_INLINE vec log1p_ratio(vec z) {
   vec p = -0.0032440228f * z + 0.019851455f;
   p = p * z - 0.056959525f;

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..selective_scan.cpu import MOST_STATES, TILE, chunks_of_channels, unavailable, unsupported
+from ..checks import CHECKPOINT
+from ..selective_scan.cpu import MOST_STATES, chunks_of_channels, unavailable, unsupported
 
 __all__ = ['backward', 'forward', 'unavailable', 'unsupported']
 
@@ -54,7 +55,9 @@ def forward(
     batch, tokens, dim = x.shape
     routes, steps = table.shape
     y = x.new_zeros((batch, tokens, dim), dtype=torch.float32)
-    states = y.new_empty((batch, routes, -(-steps // TILE), A.size(2), dim) if save_states else 0)
+    states = y.new_empty(
+        (batch, routes, -(-steps // CHECKPOINT), A.size(2), dim) if save_states else 0
+    )
     inputs = _prepare(x, params, dt_weight, dt_bias, A, D, table)
     torch.ops.mamba_kernels_cpu.route_forward(*inputs, y, states)
     return y.to(out_dtype), states

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from .. import build
+from ..checks import CHECKPOINT
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 MOST_STATES = 64
-TILE = 64  # steps per saved state, as in csrc/kernels.h
 
 
 def unavailable() -> str | None:
@@ -100,7 +100,7 @@ def forward(
     state = A.size(1)
     y = u.new_empty((batch, dim, length), dtype=torch.float32)
     last_state = y.new_empty((batch, dim, state))
-    states = y.new_empty((batch, -(-length // TILE), state, dim) if save_states else 0)
+    states = y.new_empty((batch, -(-length // CHECKPOINT), state, dim) if save_states else 0)
     inputs = _prepare(u, delta, A, B, C, D, delta_bias)
     torch.ops.mamba_kernels_cpu.selective_forward(*inputs, delta_softplus, y, last_state, states)
     return y.to(out_dtype), last_state, states

@@ -1,0 +1,161 @@
+"""What is measured: the cases of each operator and the baselines, as data.
+
+Sizes are those of VMamba's and Vim's layers; `small()` of a case has the same state, groups and
+rank at sizes that the float64 loop checks in a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+import mamba_kernels
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A random input: normal values times `scale` plus `shift`, or their negative magnitudes."""
+
+    shape: tuple[int, ...]
+    scale: float = 1.0
+    shift: float = 0.0
+    negative: bool = False
+
+    def make(self, generator: torch.Generator) -> Tensor:
+        value = torch.randn(self.shape, generator=generator) * self.scale + self.shift
+        return -value.abs() - 0.1 if self.negative else value
+
+
+@dataclass(frozen=True)
+class SelectiveCase:
+    """A bare scan: `groups` sets of B and C over `dim` channels."""
+
+    name: str
+    batch: int
+    dim: int
+    groups: int
+    state: int
+    length: int
+
+    def inputs(self) -> dict[str, TensorSpec]:
+        rows = (self.batch, self.dim, self.length)
+        shared = (self.batch, self.groups, self.state, self.length)
+        return {
+            'u': TensorSpec(rows),
+            'delta': TensorSpec(rows, shift=-1.0),
+            'A': TensorSpec((self.dim, self.state), negative=True),
+            'B': TensorSpec(shared),
+            'C': TensorSpec(shared),
+            'D': TensorSpec((self.dim,)),
+            'delta_bias': TensorSpec((self.dim,), scale=0.5),
+        }
+
+    def small(self) -> SelectiveCase:
+        return replace(self, batch=min(self.batch, 2), dim=18 * self.groups, length=123)
+
+    def updates(self) -> int:
+        return self.batch * self.dim * self.state * self.length
+
+    def run(self, tensors: Sequence[Tensor], backend: str) -> Tensor:
+        return mamba_kernels.selective_scan(
+            *tensors[:6], delta_bias=tensors[6], delta_softplus=True, backend=backend
+        )
+
+    def lean(self, tensors: Sequence[Tensor]) -> Tensor:
+        u, delta, A, B, C, D, bias = tensors
+        return lean_scan(u, softplus(delta + bias[:, None]), A, B, C) + D[:, None] * u
+
+
+@dataclass(frozen=True)
+class CoreCase:
+    """The whole core of a 2-D mixer: projection, four routes, scan, merge."""
+
+    name: str
+    batch: int
+    dim: int
+    height: int
+    width: int
+    state: int
+    rank: int
+    routes: int = 4
+
+    def inputs(self) -> dict[str, TensorSpec]:
+        K, D, N, R = self.routes, self.dim, self.state, self.rank
+        return {
+            'x': TensorSpec((self.batch, self.height * self.width, D)),
+            'x_proj': TensorSpec((K * (R + 2 * N), D), scale=D**-0.5),
+            'dt_weight': TensorSpec((K, D, R), scale=R**-0.5),
+            'dt_bias': TensorSpec((K, D), scale=0.5, shift=-1.0),
+            'A': TensorSpec((K, D, N), negative=True),
+            'D': TensorSpec((K, D)),
+        }
+
+    def small(self) -> CoreCase:
+        return replace(self, batch=min(self.batch, 2), dim=37, height=13, width=9)
+
+    def updates(self) -> int:
+        return self.batch * self.routes * self.dim * self.state * self.height * self.width
+
+    def run(self, tensors: Sequence[Tensor], backend: str) -> Tensor:
+        x, x_proj, dt_weight, dt_bias, A, D = tensors
+        params = (x @ x_proj.mT).unflatten(-1, (self.routes, -1))  # (B, L, K, R + 2N)
+        grid = ('cross', (self.height, self.width))
+        return mamba_kernels.route_scan(x, params, dt_weight, dt_bias, A, D, grid, backend=backend)
+
+    def lean(self, tensors: Sequence[Tensor]) -> Tensor:
+        """The published flow around the lean loop: copies per route, grouped products, merge."""
+        x, x_proj, dt_weight, dt_bias, A, D = tensors
+        K, N, H, W = self.routes, self.state, self.height, self.width
+        image = x.mT.unflatten(-1, (H, W))  # (B, D, H, W)
+        rows, columns = image.flatten(2), image.mT.flatten(2)
+        xs = torch.stack([rows, columns, rows.flip(-1), columns.flip(-1)], dim=1)  # (B, K, D, L)
+        packed = torch.einsum('bkdl,kcd->bkcl', xs, x_proj.unflatten(0, (K, -1)))
+        dt, B, C = packed.split([self.rank, N, N], dim=2)
+        delta = softplus(torch.einsum('bkrl,kdr->bkdl', dt, dt_weight) + dt_bias[..., None])
+        ys = lean_scan(xs.flatten(1, 2), delta.flatten(1, 2), A.flatten(0, 1), B, C)
+        ys = ys.unflatten(1, (K, -1)) + D[..., None] * xs
+        rows = ys[:, 0] + ys[:, 2].flip(-1)
+        columns = (ys[:, 1] + ys[:, 3].flip(-1)).unflatten(-1, (W, H)).mT.flatten(2)
+        return (rows + columns).mT
+
+
+Case = SelectiveCase | CoreCase
+
+
+def lean_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
+    """The honest loop: step by step, inputs unbound once, nothing of length times state kept."""
+    batch, dim, _ = u.shape
+    groups, state = B.shape[1:3]
+    per_group = dim // groups
+    A = A.unflatten(0, (groups, per_group))
+    h = u.new_zeros(batch, groups, per_group, state)
+    ys = []
+    steps = [tensor.unflatten(1, (groups, per_group)).unbind(-1) for tensor in (delta, delta * u)]
+    for step, driven, B_t, C_t in zip(*steps, B.unbind(-1), C.unbind(-1), strict=True):
+        h = torch.exp(step[..., None] * A) * h + driven[..., None] * B_t[:, :, None]
+        ys.append((h * C_t[:, :, None]).sum(-1))
+    return torch.stack(ys, dim=-1).flatten(1, 2)
+
+
+CASES: tuple[Case, ...] = (
+    SelectiveCase('scan_a', batch=1, dim=768, groups=4, state=16, length=3136),
+    SelectiveCase('scan_b', batch=2, dim=384, groups=1, state=1, length=784),
+    SelectiveCase('scan_c', batch=1, dim=384, groups=4, state=16, length=16384),
+    CoreCase('core_56_n16', batch=1, dim=192, height=56, width=56, state=16, rank=6),
+    CoreCase('core_56_n1', batch=1, dim=192, height=56, width=56, state=1, rank=6),
+    CoreCase('core_128_n16', batch=1, dim=96, height=128, width=128, state=16, rank=6),
+    CoreCase('core_28_n1', batch=2, dim=384, height=28, width=28, state=1, rank=12),
+    CoreCase('core_odd', batch=1, dim=100, height=57, width=43, state=1, rank=6),
+)
+
+
+def contenders(case: Case, names: Sequence[str]) -> dict[str, Callable[[Sequence[Tensor]], Tensor]]:
+    """What competes on a case: the lean loop and the named backends."""
+    found = {'lean loop': case.lean}
+    for name in names:
+        found[name] = lambda tensors, name=name: case.run(tensors, name)
+    return found

@@ -1,0 +1,160 @@
+"""Times the scans: `python kernels/benchmarks/run.py --out results.csv`.
+
+One process; each case is checked against the float64 loop first, and not timed if it fails; then
+the contenders take turns, round after round. Times are process CPU time with one thread and wall
+time with more, in milliseconds; the ratio is that of the medians, lean loop over contender.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from registry import CASES, Case, contenders
+from torch import Tensor
+
+import mamba_kernels
+
+FORWARD_LIMIT, GRADIENT_LIMIT = 5e-7, 2e-6  # of the largest value, against float64
+COLUMNS = (
+    *('device', 'torch', 'threads', 'clock', 'case', 'mode', 'contender', 'rounds'),
+    *('median_ms', 'min_ms', 'max_ms', 'ratio_to_lean', 'ratio_to_chunked', 'updates_per_s'),
+)
+Contender = Callable[[Sequence[Tensor]], Tensor]
+
+
+def device_name() -> str:
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.is_file() else []
+    models = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def make_inputs(case: Case, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [spec.make(generator).to(dtype).requires_grad_() for spec in case.inputs().values()]
+
+
+def relative_error(value: Tensor, expected: Tensor) -> float:
+    return float((value.double() - expected).abs().max() / expected.abs().max())
+
+
+def faults(case: Case, names: Sequence[str]) -> list[str]:
+    """Where a contender's output or gradients leave the float64 lean loop at the small sizes."""
+    small = case.small()
+    exact = make_inputs(small, torch.float64)
+    expected = small.lean(exact)
+    dy = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1))
+    expected_grads = torch.autograd.grad(expected, exact, dy.double())
+    found = []
+    for contender in names:
+        tensors = make_inputs(small)
+        out = small.run(tensors, contender)
+        grads = torch.autograd.grad(out, tensors, dy)
+        labels = ('output', *small.inputs())
+        limits = (FORWARD_LIMIT, *[GRADIENT_LIMIT] * len(grads))
+        pairs = zip((out.detach(), *grads), (expected.detach(), *expected_grads), strict=True)
+        for label, limit, (value, wanted) in zip(labels, limits, pairs, strict=True):
+            error = relative_error(value, wanted)
+            if not error <= limit:
+                found.append(f'{case.name} {contender} {label}: {error:.2e} above {limit:.0e}')
+    return found
+
+
+def timed(contender: Contender, tensors: Sequence[Tensor], train: bool, clock: Callable) -> float:
+    """Milliseconds of one forward, or of one forward and backward."""
+    with torch.set_grad_enabled(train):
+        started = clock()
+        out = contender(tensors)
+        if train:
+            torch.autograd.grad(out, tensors, torch.ones_like(out))
+        return (clock() - started) * 1e3
+
+
+def measure(case: Case, names: Sequence[str], train: bool, rounds: int) -> list[dict]:
+    """One row a contender, timed in turns after one unmeasured round."""
+    threads = torch.get_num_threads()
+    clock = time.process_time if threads == 1 else time.perf_counter
+    tensors = make_inputs(case)
+    times: dict[str, list[float]] = {}
+    for turn in range(rounds + 1):
+        for name, contender in contenders(case, names).items():
+            value = timed(contender, tensors, train, clock)
+            if turn > 0:
+                times.setdefault(name, []).append(value)
+    median = {name: statistics.median(values) for name, values in times.items()}
+    rows = []
+    for name, values in times.items():
+        row = {
+            'device': device_name(),
+            'torch': torch.__version__,
+            'threads': threads,
+            'clock': 'cpu' if threads == 1 else 'wall',
+            'case': case.name,
+            'mode': 'forward+backward' if train else 'forward',
+            'contender': name,
+            'rounds': rounds,
+            'median_ms': round(median[name], 3),
+            'min_ms': round(min(values), 3),
+            'max_ms': round(max(values), 3),
+            'ratio_to_lean': round(median['lean loop'] / median[name], 2),
+            'updates_per_s': f'{case.updates() / median[name] * 1e3:.3g}',
+        }
+        if 'chunked' in median:
+            row['ratio_to_chunked'] = round(median['chunked'] / median[name], 2)
+        rows.append(row)
+    return rows
+
+
+def show(row: dict) -> None:
+    print(
+        f'{row["case"]:14}{row["mode"]:18}{row["threads"]} thread(s)  {row["contender"]:10}'
+        f'{row["median_ms"]:10.2f} ms  ({row["min_ms"]:.2f} to {row["max_ms"]:.2f})'
+        f'{row["ratio_to_lean"]:8.1f}x lean',
+        flush=True,
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--cases', nargs='+', default=[case.name for case in CASES])
+    parser.add_argument('--backends', nargs='+', default=['cpu', 'chunked'])
+    parser.add_argument('--threads', nargs='+', type=int, default=[1])
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--out', type=Path, default=Path('results.csv'))
+    options = parser.parse_args()
+    known = {case.name: case for case in CASES}
+    for name in options.cases:
+        if name not in known:
+            parser.error(f'--cases {name} is not known; known: {", ".join(known)}')
+    for name in options.backends:
+        if name not in mamba_kernels.available_backends():
+            parser.error(f'--backends {name} is not available on this machine')
+    cases = [known[name] for name in options.cases]
+    wrong = [line for case in cases for line in faults(case, options.backends)]
+    if wrong:
+        print('not timed, since results are wrong:', *wrong, sep='\n  ', file=sys.stderr)
+        return 1
+    with options.out.open('w', newline='') as handle:
+        writer = csv.DictWriter(handle, COLUMNS, restval='')
+        writer.writeheader()
+        for threads in options.threads:
+            torch.set_num_threads(threads)
+            for case in cases:
+                for train in (False, True):
+                    for row in measure(case, options.backends, train, options.rounds):
+                        writer.writerow(row)
+                        handle.flush()
+                        show(row)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
