@@ -1,9 +1,9 @@
 """The backends as records, and the choice among them.
 
-A call is served by, in this order: the backend of its argument, of `use_backend`, of the environment
-variable MAMBA_KERNELS_BACKEND, else the first of BACKENDS that is chosen by itself for the device and
-dtypes at hand and can run on this machine. A backend asked for by name serves or raises, it is
-never replaced by another.
+A call is served by, in this order: the backend of its argument, of `use_backend`, of the
+environment variable MAMBA_KERNELS_BACKEND, else the first of BACKENDS that is chosen by itself for
+the device and dtypes at hand and can run on this machine. A backend asked for by name serves or
+raises, it is never replaced by another.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _by_name(op: str, name: str, source: str) -> str:
 
 
 def choose(op: str, asked: str | None, sizes: tuple[int, ...], *tensors: Tensor | None) -> str:
-    """The backend of a call; `sizes` are its state (and rank), the first tensor gives the device."""
+    """The backend of a call on `tensors`; `sizes` are its state (and rank)."""
     if asked is not None:
         return _by_name(op, asked, 'backend')
     if _forced:
@@ -157,7 +157,7 @@ def choose(op: str, asked: str | None, sizes: tuple[int, ...], *tensors: Tensor 
 def _traits(
     sizes: tuple[int, ...], tensors: tuple[Tensor | None, ...]
 ) -> tuple[str, tuple[torch.dtype, ...], tuple[int, ...]]:
-    """Device, dtypes and exceeded limits of a call: constants, so that a compiled graph can hold them."""
+    """Device, dtypes and exceeded limits of a call: constants, as a compiled graph needs them."""
     given = [tensor for tensor in tensors if tensor is not None]
     over = []
     for most in LIMITS:
@@ -168,7 +168,7 @@ def _traits(
 
 
 def refuse_unsupported(op: str, name: str, *tensors: Tensor | None) -> None:
-    """Raise the reason why the backend of a call cannot serve these very tensors, if there is one."""
+    """Raise why the backend of a call cannot serve these very tensors, if there is a reason."""
     reason = implementation(op, name).unsupported(*tensors)
     if reason is not None:
         raise ValueError(f'{op}: backend {name!r} cannot serve this call: {reason}')

@@ -1,4 +1,4 @@
-"""The routed scan step by step: the definition that every backend is held to. Never chosen by itself.
+"""The routed scan step by step: the definition that every backend is held to.
 
 Route k visits the tokens p = table[k, t], t = 0 .. steps-1, each at most once:
 
@@ -6,7 +6,8 @@ Route k visits the tokens p = table[k, t], t = 0 .. steps-1, each at most once:
     h[n]  = exp(delta A[k, n]) h[n] + delta B_p[n] x_p,     h = 0 before the first step
     y_p  += sum_n C_p[n] h[n] + D[k] x_p
 
-A token on no route gets 0. Plain differentiable torch: any device, any dtype.
+A token on no route gets 0. Plain differentiable torch: any device and dtype, derivatives of any
+order. It is never chosen by itself.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def route_scan(
     *,
     out_dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Arguments and result as of `mamba_kernels.route_scan`, the routes as a table (routes, steps)."""
+    """Arguments and result as of `mamba_kernels.route_scan`, its routes a table (routes, steps)."""
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     order = table.long()
     route = torch.arange(order.size(0), device=order.device).unsqueeze(1)

@@ -1,10 +1,11 @@
-"""The selective scan step by step: the definition that every backend is held to. Never chosen by itself.
+"""The selective scan step by step: the definition that every backend is held to.
 
     delta = softplus(delta + delta_bias)                             (softplus only when asked)
     h_t[n] = exp(delta_t A[n]) h_{t-1}[n] + delta_t u_t B_t[n],      h_{-1} = 0
     y_t    = sum_n C_t[n] h_t[n] + D u_t,      out_t = y_t silu(z_t) when a gate is given
 
-Plain differentiable torch: any device, any dtype, derivatives of any order.
+Plain differentiable torch: any device and dtype, derivatives of any order. It is never chosen by
+itself.
 """
 
 from __future__ import annotations
