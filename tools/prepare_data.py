@@ -1,4 +1,4 @@
-"""Write or check segmentation data: the bundled samples, your own folders, what a config points at."""
+"""Write or check segmentation data: bundled samples, your own folders, the data of a config."""
 
 import argparse
 import json
@@ -17,11 +17,17 @@ def parse_args() -> argparse.Namespace:
     sample = commands.add_parser('samples', help='write a bundled data set')
     sample.add_argument('--name', choices=SAMPLES, default='nuclei')
     sample.add_argument('--out', type=Path, help='folder; data/NAME unless given')
-    folder = commands.add_parser('folder', help='images and masks of your own -> checked mmseg layout')
+    folder = commands.add_parser(
+        'folder', help='images and masks of your own -> checked mmseg layout'
+    )
     folder.add_argument('--images', type=Path, required=True, help='folder of images')
-    folder.add_argument('--masks', type=Path, required=True, help='folder of masks of the same names')
+    folder.add_argument(
+        '--masks', type=Path, required=True, help='folder of masks of the same names'
+    )
     folder.add_argument('--out', type=Path, required=True, help='folder to write to')
-    folder.add_argument('--classes', nargs='+', required=True, help='names, in the order of the numbers')
+    folder.add_argument(
+        '--classes', nargs='+', required=True, help='names, in the order of the numbers'
+    )
     folder.add_argument(
         '--values',
         nargs='+',
@@ -31,7 +37,9 @@ def parse_args() -> argparse.Namespace:
     folder.add_argument('--val', type=float, default=0.2, help='share of the images that validates')
     folder.add_argument('--seed', type=int, default=0, help='of the split')
     folder.add_argument('--config', type=Path, help='also write a config to train with')
-    check = commands.add_parser('check', help='look through a prepared folder, or the data of a config')
+    check = commands.add_parser(
+        'check', help='look through a prepared folder, or the data of a config'
+    )
     check.add_argument('target', type=Path, help='folder or config file')
     return parser.parse_args()
 

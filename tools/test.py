@@ -18,11 +18,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint: a path or a URL')
     parser.add_argument('--work-dir', help='where logs go; work_dirs/CONFIG unless given')
     parser.add_argument('--out', type=Path, help='also write the scores to this JSON file')
-    parser.add_argument('--tta', action='store_true', help='multi-scale and flip, as the config says')
+    parser.add_argument(
+        '--tta', action='store_true', help='multi-scale and flip, as the config says'
+    )
     parser.add_argument(
         '--trusted', action='store_true', help='run code that the checkpoint may hold (see README)'
     )
-    parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='who starts the processes')
+    parser.add_argument(
+        '--launcher', choices=LAUNCHERS, default='none', help='who starts the processes'
+    )
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, help='override the config: key.sub=value'
     )

@@ -15,7 +15,9 @@ def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', type=Path, help='config file')
-    parser.add_argument('--work-dir', help='where logs and checkpoints go; work_dirs/CONFIG unless given')
+    parser.add_argument(
+        '--work-dir', help='where logs and checkpoints go; work_dirs/CONFIG unless given'
+    )
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -23,7 +25,9 @@ def parse_args() -> argparse.Namespace:
         help='go on from a checkpoint; without a path from the last whole one in the work folder',
     )
     parser.add_argument('--amp', action='store_true', help='mixed precision')
-    parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='who starts the processes')
+    parser.add_argument(
+        '--launcher', choices=LAUNCHERS, default='none', help='who starts the processes'
+    )
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, help='override the config: key.sub=value'
     )

@@ -1,4 +1,4 @@
-"""Training: hooks, parameter groups, streams of samples, processes; registered by being imported."""
+"""Training: hooks, parameter groups, streams of samples, processes; registered on import."""
 
 from mamba_dense.engine.amp import BFloat16OptimWrapper
 from mamba_dense.engine.distributed import ProcessSyncBN

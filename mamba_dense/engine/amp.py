@@ -31,7 +31,9 @@ def use_amp(cfg: Config) -> str:
     known = ('OptimWrapper', 'AmpOptimWrapper', 'mamba_dense.BFloat16OptimWrapper')
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if kind not in known:
-        raise ValueError(f'--amp cannot replace optim_wrapper.type={kind!r}; it can: {", ".join(known)}')
+        raise ValueError(
+            f'--amp cannot replace optim_wrapper.type={kind!r}; it can: {", ".join(known)}'
+        )
     if get_device() == 'cpu':
         cfg.optim_wrapper.type = 'mamba_dense.BFloat16OptimWrapper'
         cfg.optim_wrapper.pop('loss_scale', None)

@@ -1,4 +1,4 @@
-"""Whole files or none: writing checkpoints so that a kill or a full disk never costs the last one."""
+"""Whole files or none: checkpoints that a kill or a full disk cannot spoil."""
 
 import os
 import re
@@ -39,8 +39,8 @@ def _no_room(path: Path, needed: int, reason: str | None) -> str:
     free = shutil.disk_usage(path.parent).free
     return (
         f'{path} could not be saved ({reason}): {needed / 2**20:.1f} MiB needed, '
-        f'{free / 2**20:.1f} MiB free there. Earlier checkpoints are whole; make room or copy them to '
-        'another disk (--work-dir), then go on with --resume'
+        f'{free / 2**20:.1f} MiB free there. Earlier checkpoints are whole; make room or '
+        'copy them to another disk (--work-dir), then go on with --resume'
     )
 
 
@@ -59,7 +59,7 @@ def use_whole_files() -> dict:
 
 
 def is_whole(path: str | Path) -> bool:
-    """Whether a checkpoint is complete: its zip directory is there and every part has its checksum."""
+    """Whether a checkpoint is complete: the zip directory is there, the checksums agree."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
@@ -68,9 +68,9 @@ def is_whole(path: str | Path) -> bool:
 
 
 def last_whole_checkpoint(work_dir: str | Path) -> Path | None:
-    """The newest `iter_N.pth` or `epoch_N.pth` of `work_dir` that is whole; damaged ones are skipped.
+    """The newest `iter_N.pth` or `epoch_N.pth` of `work_dir` that is whole.
 
-    Each skipped file is named in the log.
+    Damaged ones are skipped, each with a line in the log.
     """
     found = {file: _NAME.fullmatch(file.name) for file in Path(work_dir).glob('*.pth')}
     numbered = [(int(match[1]), file) for file, match in found.items() if match]

@@ -42,7 +42,7 @@ class SumOverProcesses(torch.autograd.Function):
 class ProcessSyncBN(nn.BatchNorm2d):
     """Batch norm over the batches of all processes, on any device that torch.distributed serves.
 
-    The same function as torch.nn.SyncBatchNorm, whose kernels exist on GPUs only; keys are BatchNorm's.
+    The same function as torch.nn.SyncBatchNorm, which runs on GPUs only; the keys are BatchNorm's.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -89,9 +89,9 @@ def start(launcher: str, dist_cfg: dict) -> None:
     missing = [name for name in _ENVIRONMENT[launcher] if name not in os.environ]
     if missing:
         raise RuntimeError(
-            f'launcher={launcher!r} needs {", ".join(missing)} in the environment, which the launcher '
-            'sets: start with `torchrun --nproc_per_node N tools/train.py CONFIG --launcher pytorch`, '
-            '`srun python tools/train.py CONFIG --launcher slurm` or mpirun, or leave --launcher out'
+            f'launcher={launcher!r} needs {", ".join(missing)} in the environment: start with '
+            '`torchrun --nproc_per_node N TOOL CONFIG --launcher pytorch`, '
+            '`srun python TOOL CONFIG --launcher slurm` or mpirun, or leave --launcher out'
         )
     if get_device() != 'cpu':
         init_dist(launcher, **dist_cfg)
@@ -104,7 +104,7 @@ def start(launcher: str, dist_cfg: dict) -> None:
 
 
 def stop() -> None:
-    """Leave the process group; without it gloo's threads may abort the interpreter on its way out."""
+    """Leave the process group: gloo's threads may abort an interpreter that exits within it."""
     if is_distributed():
         dist.destroy_process_group()
 
@@ -130,7 +130,7 @@ def settle(cfg: Config) -> list[str]:
 
 
 def swap_types(node: object, old: set[str], new: str) -> int:
-    """Replace `type=` values of `old` by `new` throughout a config, in place; how many there were."""
+    """Replace each `type=` of `old` by `new` in a config, in place; how many there were."""
     if isinstance(node, (list, tuple)):
         return sum(swap_types(item, old, new) for item in node)
     if not isinstance(node, (dict, ConfigDict)):

@@ -49,7 +49,8 @@ def evaluate(
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     report = load_model_weights(model.module if tta else model, checkpoint, trusted=trusted)
     runner.logger.info(
-        f'{report.path}: {len(report.loaded)} tensors loaded, {len(report.dropped)} dropped by name.'
+        f'{report.path}: {len(report.loaded)} tensors loaded, '
+        f'{len(report.dropped)} dropped by name.'
     )
     scores = {name: round(float(value), 4) for name, value in runner.test().items()}
     if out is not None and is_main_process():
@@ -62,6 +63,8 @@ def use_tta(cfg: Config) -> None:
     """Test with multi-scale and flip, as `tta_model` and `tta_pipeline` of `cfg` say."""
     missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
     if missing:
-        raise ValueError(f'--tta needs {", ".join(missing)} in the config; see configs/_base_/datasets/ade20k.py')
+        raise ValueError(
+            f'--tta needs {", ".join(missing)} in the config; see configs/_base_/datasets/ade20k.py'
+        )
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)

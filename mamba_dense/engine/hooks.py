@@ -13,11 +13,11 @@ from mamba_dense.registry import HOOKS
 
 @HOOKS.register_module()
 class StepSeedHook(Hook):
-    """Seeds every training step from (seed of the run, rank, iteration): see `engine/streams.py`."""
+    """Seeds each training step from (seed of the run, rank, iteration): see `engine/streams.py`."""
 
     priority = 'VERY_HIGH'
 
-    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:  # noqa: ARG002
         """Seed dropout, drop path and whatever else the step draws."""
         apply_seed(runner.seed, get_rank(), runner.iter)
 
@@ -28,7 +28,7 @@ class MeanLossHook(Hook):
 
     priority = 'HIGHEST'  # before RuntimeInfoHook takes them
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):  # noqa: ARG002
         """Replace the numbers in `outputs` by their means."""
         if get_world_size() == 1 or not outputs:
             return
@@ -44,8 +44,8 @@ class MeanLossHook(Hook):
 class WholeCheckpointHook(CheckpointHook):
     """mmengine's CheckpointHook with two promises more; same arguments, local folders.
 
-    Each file is written aside and renamed, and an older checkpoint is deleted only after the newer one
-    is whole on the disk (mmengine deletes first: a kill in between would leave nothing).
+    Each file is written aside and renamed, and an older checkpoint is deleted only after the newer
+    one is whole on the disk (mmengine deletes first: a kill in between would leave nothing).
     """
 
     _default_greater_keys = [*CheckpointHook._default_greater_keys, 'Dice', 'IoU']

@@ -27,9 +27,9 @@ class NoDecayConstructor(DefaultOptimWrapperConstructor):
     """mmengine's constructor, with the parameters named by NO_DECAY exempt from weight decay.
 
     `paramwise_cfg` keeps its meaning for everything else: a custom key that matches an exempt
-    parameter may set its learning rate, not its decay. For VMamba this is the published recipe, which
-    exempts names containing `norm` in the authors' naming: the norms of blocks, mixers, outputs and
-    patch merging, but not those of the stem and of the convolutional downsampling.
+    parameter may set its learning rate, not its decay. For VMamba this is the published recipe,
+    which exempts names containing `norm` in the authors' naming: the norms of blocks, mixers,
+    outputs and patch merging, not those of the stem and of the convolutional downsampling.
     """
 
     def __call__(self, model: nn.Module):
@@ -45,9 +45,10 @@ class NoDecayConstructor(DefaultOptimWrapperConstructor):
             wrapper = super().__call__(model)
         finally:
             logger.setLevel(level)
-        total = sum(len(group['params']) for group in wrapper.param_groups)
+        total = sum(len(group['params']) for group in wrapper.optimizer.param_groups)
         logger.info(
-            f'{total} parameter tensors, {len(self._exempt)} of them exempt from weight decay by NO_DECAY.'
+            f'{total} parameter tensors, {len(self._exempt)} of them exempt from weight decay '
+            'by NO_DECAY.'
         )
         return wrapper
 

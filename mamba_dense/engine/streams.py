@@ -1,12 +1,13 @@
-"""Randomness as a function of (seed, place in the stream), so that a resumed run repeats an unbroken one.
+"""Randomness as a function of seed and place in the stream: a resumed run repeats an unbroken one.
 
-mmengine's resume restores weights, optimizer, schedule and the order of the samples, but the state of
-no random generator: augmentation and dropout go on with other numbers. Saving every generator of every
-worker and rank would need them all to stop at the same moment. Here nothing is saved: each sample is
-augmented under a seed made of the run's seed and its position in the global stream of samples, each
-training step runs under one made of seed, rank and iteration (`StepSeedHook`). Hence neither the
-number of workers, nor a kill, nor a validation in between changes what comes next, and two processes
-see the very samples that one would. Transforms that own a private generator are not reached.
+mmengine's resume restores weights, optimizer, schedule and the order of the samples, but the state
+of no random generator: augmentation and dropout go on with other numbers. Saving each generator of
+every worker and rank would need them all to stop at the same moment. Here nothing is saved: each
+sample is augmented under a seed made of the run's seed and its position in the global stream of
+samples, each training step runs under one made of seed, rank and iteration (`StepSeedHook`). Hence
+neither the number of workers, nor a kill, nor a validation in between changes what comes next, and
+two processes see the very samples that one would. Transforms with a private generator are not
+reached.
 """
 
 import random
@@ -35,7 +36,7 @@ def apply_seed(*entropy: int) -> None:
 
 @contextmanager
 def seeded(*entropy: int) -> Iterator[None]:
-    """Run a block under `apply_seed(*entropy)`; the CPU generators get their old state back after it."""
+    """Run a block under `apply_seed(*entropy)`, then give the CPU generators their state back."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     apply_seed(*entropy)
     try:
@@ -107,7 +108,7 @@ class StreamSampler:
 
 @DATASETS.register_module()
 class StreamDataset:
-    """A dataset whose samples are augmented under (seed, position), and whose failures name the file.
+    """A dataset augmented under (seed, position), whose failures name the file.
 
     Args:
         dataset: config of the dataset, or the dataset itself.
@@ -143,7 +144,7 @@ class StreamDataset:
         files = [f'{key}={info[key]!r}{_state(info[key])}' for key in _PATH_KEYS if key in info]
         return (
             f'sample {index} ({", ".join(files) or "no file known"}) cannot be used: '
-            f'{type(error).__name__}: {error}. Is the file a whole image that the pipeline can read? '
+            f'{type(error).__name__}: {error}. Is it a whole image that the pipeline can read? '
             'tools/prepare_data.py check CONFIG looks through all of them.'
         )
 

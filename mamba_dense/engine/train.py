@@ -1,4 +1,4 @@
-"""One training run: a config made whole-checkpointed, reproducible and fit for its processes, then run."""
+"""One training run: a config made reproducible and fit for its processes, then run."""
 
 import random
 from collections.abc import Sequence
@@ -85,7 +85,7 @@ def checkpoint_seed(path: str) -> int | None:
 
 
 def settle_seed(cfg: Config, resumed: int | None) -> None:
-    """Fix the run's seed before anything is built: the resumed run's, the config's, or a fresh one."""
+    """Fix the seed before anything is built: the resumed run's, the config's, or a fresh one."""
     randomness = dict(cfg.get('randomness') or {})
     seed = resumed if resumed is not None else randomness.get('seed')
     if seed is None:

@@ -1,4 +1,4 @@
-"""Looking at segmentation data before hours of training depend on it: each finding names file and value."""
+"""Looking at data before hours of training depend on it: each finding names file and value."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Checks that stand before and inside an mmseg training, where mmseg itself fails late or not at all."""
+"""Checks before and inside an mmseg training, where mmseg itself fails late or not at all."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,12 +18,13 @@ from mamba_dense.segmentation.data_check import (
 
 LOADERS = ('train_dataloader', 'val_dataloader')
 FULL = 200  # so many samples of a subset are decoded before the start, the others as they come
+_OTHER_LOADERS = ('.npy', '.npz', '.nii', '.gz', '.tif', '.tiff')  # formats PIL need not know
 _PREPARE = {'data/nuclei': 'python tools/prepare_data.py samples --name nuclei --out data/nuclei'}
 
 
 @TRANSFORMS.register_module()
 class CheckSample:
-    """Refuses a loaded sample that the network cannot learn from; stands right after LoadAnnotations.
+    """Refuses a sample that the network cannot learn from; stands right after LoadAnnotations.
 
     Args:
         classes: number of classes.
@@ -46,15 +47,17 @@ class CheckSample:
         path = results.get('seg_map_path', 'mask')
         found = 1 if image.ndim == 2 else image.shape[2]
         if found != self.channels:
-            text = f'{found} channels, the network takes {self.channels}'
-            raise DataError([f'{results.get("img_path", "image")}: {text}'])
+            raise DataError(
+                f'{results.get("img_path", "image")}: loaded with {found} channels, the network '
+                f"takes {self.channels}; LoadImageFromFile's color_type decides: 'color' 3, "
+                "'grayscale' 1, 'unchanged' as in the file"
+            )
         size = tuple(results.get('ori_shape', image.shape[:2]))
         if mask.shape[:2] != size:
-            raise DataError(
-                [f'{path}: mask of {mask.shape[1]}x{mask.shape[0]} pixels, image of {size[1]}x{size[0]}']
-            )
+            by = f'{mask.shape[1]}x{mask.shape[0]}'
+            raise DataError(f'{path}: mask of {by} pixels, image of {size[1]}x{size[0]}')
         if _highest(mask, self.ignore) >= self.classes:
-            raise DataError([value_problem(path, mask, range(self.classes), self.ignore)])
+            raise DataError(value_problem(path, mask, range(self.classes), self.ignore))
         return results
 
 
@@ -87,11 +90,10 @@ def guard(cfg: Config, keys: Sequence[str] = LOADERS) -> None:
                 pipeline.insert(place + 1, check)
 
 
-def config_problems(
-    cfg: Config, keys: Sequence[str] = LOADERS, full: int = FULL
-) -> Iterator[str]:
-    """One line for each problem in the data of `cfg`; at most `full` samples of a subset are decoded."""
+def config_problems(cfg: Config, keys: Sequence[str] = LOADERS, full: int = FULL) -> Iterator[str]:
+    """One line for each problem in the data; at most `full` samples of a subset are decoded."""
     init_default_scope(cfg.get('default_scope', 'mmseg'))
+    yield from _preprocessor_problems(cfg)
     seen = []
     for loader in _loaders(cfg, keys):
         for dataset in _leaves(loader.dataset):
@@ -100,39 +102,53 @@ def config_problems(
                 yield from _dataset_problems(dataset, _classes(cfg), _channels(cfg), full)
 
 
+def _preprocessor_problems(cfg: Config) -> Iterator[str]:
+    channels = _channels(cfg)
+    preprocessor = cfg.model.get('data_preprocessor') or {}
+    for key in ('mean', 'std'):
+        values = preprocessor.get(key)
+        if values is not None and len(values) not in (1, channels):
+            given = f'data_preprocessor.{key} has {len(values)} values'
+            yield f'{given}, backbone.in_channels is {channels}'
+
+
 def _dataset_problems(cfg: dict, classes: int, channels: int, full: int) -> Iterator[str]:
     missing = list(_missing_folders(cfg))
     if missing:
         yield from missing
         return
-    dataset = DATASETS.build({**cfg, 'pipeline': []})
+    dataset = DATASETS.build({**cfg, 'pipeline': [], 'serialize_data': False})
     named = dataset.metainfo.get('classes')
     if named is not None and len(named) != classes:
         yield f'the dataset has {len(named)} classes, decode_head.num_classes is {classes}'
         return
     if len(dataset) == 0:
-        prefix = dict(cfg.get('data_prefix', {}))
+        folder = dict(cfg.get('data_prefix') or {}).get('img_path')
+        what = f'*{getattr(dataset, "img_suffix", "")} in {folder}'
         yield (
-            f'{cfg.get("data_root")}: no images; looked for *{getattr(dataset, "img_suffix", "")} in '
-            f'{prefix.get("img_path")} (img_suffix and data_prefix say what and where)'
+            f'{cfg.get("data_root")}: no images; looked for {what} '
+            '(img_suffix and data_prefix say what and where)'
         )
-        return
-    allowed = _allowed(dataset, classes)
-    ignore = getattr(dataset, 'ignore_index', 255)
-    three = channels == 3  # mmcv turns grey and RGBA pictures into three channels by itself
     if len(dataset) > full:
         note = f'{len(dataset)} samples: {full} are checked now, every one again when it is loaded.'
         print_log(note, logger='current')
     for n in np.linspace(0, len(dataset) - 1, min(len(dataset), full)).astype(int):
-        info = dataset.get_data_info(int(n))
-        image, mask = info.get('img_path'), info.get('seg_map_path')
-        if Path(image).suffix.lower() in ('.npy', '.npz', '.nii', '.gz', '.tif', '.tiff'):
-            continue  # read by loaders of their own, which PIL need not know
-        problem = image_problem(image, None if three else channels)
-        if problem is None and mask is not None:
-            problem = mask_problem(mask, image, allowed, ignore)
+        problem = _sample_problem(dataset, int(n), classes, channels)
         if problem:
             yield problem
+
+
+def _sample_problem(dataset, n: int, classes: int, channels: int) -> str | None:
+    info = dataset.get_data_info(n)
+    image, mask = info.get('img_path'), info.get('seg_map_path')
+    if Path(image).suffix.lower() in _OTHER_LOADERS:
+        return None
+    # mmcv turns grey and RGBA pictures into three channels by itself
+    problem = image_problem(image, None if channels == 3 else channels)
+    if problem is None and mask is not None:
+        ignore = getattr(dataset, 'ignore_index', 255)
+        problem = mask_problem(mask, image, _allowed(dataset, classes), ignore)
+    return problem
 
 
 def _missing_folders(cfg: dict) -> Iterator[str]:
@@ -143,7 +159,11 @@ def _missing_folders(cfg: dict) -> Iterator[str]:
         path = Path(root) / folder
         if not path.is_dir():
             hint = _PREPARE.get(str(root).rstrip('/'))
-            way = f'write it by: {hint}' if hint else 'see --cfg-options train_dataloader.dataset.data_root='
+            way = (
+                f'write it by: {hint}'
+                if hint
+                else 'see --cfg-options train_dataloader.dataset.data_root='
+            )
             yield f'{path}: no such folder ({key} of {cfg.get("type")}); {way}'
 
 

@@ -1,4 +1,4 @@
-"""mmseg's IoUMetric with the classes' own scores among the results, where hooks and reports find them."""
+"""mmseg's IoUMetric with each class's scores among the results, for hooks and reports."""
 
 import numpy as np
 from mmseg.evaluation import IoUMetric
@@ -8,7 +8,7 @@ from mamba_dense.registry import METRICS
 
 @METRICS.register_module()
 class ClassIoUMetric(IoUMetric):
-    """IoUMetric that also returns `Dice.CLASS`, `IoU.CLASS`, ... (percent) for every class. Same arguments."""
+    """IoUMetric that also returns `Dice.CLASS`, `IoU.CLASS`, ... (percent); same arguments."""
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """The means of mmseg, then one entry for each metric and class."""

@@ -33,7 +33,9 @@ def write_sample(name: str, out: str | Path) -> Path:
     out = Path(out)
     split = samples.splits()[name]
     image = Image.open(samples.path(split['image']))
-    mask = Image.fromarray((np.array(Image.open(samples.path(split['instances']))) > 0).astype('u1'))
+    mask = Image.fromarray(
+        (np.array(Image.open(samples.path(split['instances']))) > 0).astype('u1')
+    )
     for subset in ('train', 'val'):
         for left, top, right, bottom in split[subset]['boxes_xyxy']:
             file = f'{name}_x{left}_y{top}.png'
@@ -58,8 +60,8 @@ def write_folder(
 ) -> dict[str, int]:
     """Turn a folder of images and one of masks of the same names into mmseg's layout.
 
-    Everything is checked before anything is written. Masks become 8-bit PNGs of class numbers, images
-    are copied as they are (all of one suffix).
+    Everything is checked before anything is written. Masks become 8-bit PNGs of class numbers,
+    images are copied as they are (all of one suffix).
 
     Args:
         images: folder of images.
@@ -86,7 +88,7 @@ def write_folder(
         raise FileExistsError(f'{out} holds data already: choose another folder or delete it')
     pairs = match_pairs(Path(images), Path(masks))
     table = _value_table(values, len(classes), ignore)
-    check_pairs(pairs, table, ignore)
+    check_pairs(pairs, table, classes, ignore)
     random.Random(seed).shuffle(pairs)
     held_out = min(max(1, round(len(pairs) * val_share)), len(pairs) - 1)
     counts = {'val': held_out, 'train': len(pairs) - held_out}
@@ -121,24 +123,37 @@ def match_pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     for file in sorted(masks.iterdir()):
         if file.suffix.lower() in IMAGE_SUFFIXES:
             by_name.setdefault(file.stem, file)
-    lacking = [f'{file}: no mask {file.stem}.png in {masks}' for file in found if file.stem not in by_name]
+    lacking = [
+        f'{file}: no mask {file.stem}.png in {masks}' for file in found if file.stem not in by_name
+    ]
     if lacking:
         raise DataError(lacking)
     return [(file, by_name[file.stem]) for file in found]
 
 
-def check_pairs(pairs: Sequence[tuple[Path, Path]], table: np.ndarray, ignore: int) -> None:
+def check_pairs(
+    pairs: Sequence[tuple[Path, Path]], table: np.ndarray, classes: Sequence[str], ignore: int
+) -> None:
     """Look at every image and mask.
 
     Raises:
-        DataError: lists every file with a problem.
+        DataError: lists every file with a problem, or the classes that no mask shows.
     """
-    allowed = [int(value) for value in np.flatnonzero(table != _REFUSED)]
-    problems = []
+    allowed = [int(value) for value in np.flatnonzero(table != _REFUSED) if value != ignore]
+    problems, found = [], set()
     for image, mask in pairs:
         problem = image_problem(image) or mask_problem(mask, image, allowed, ignore)
         if problem:
             problems.append(problem)
+        else:
+            found.update(np.unique(read_mask(mask)).tolist())
+    seen = {int(table[value]) for value in found}
+    absent = [name for number, name in enumerate(classes) if number not in seen]
+    if absent and not problems:
+        problems.append(
+            f'no mask shows {", ".join(absent)}; the masks hold the values {sorted(found)}, of '
+            f'which {ignore} is ignored unless mapped: --values 0=0 {ignore}=1 maps them to classes'
+        )
     if problems:
         raise DataError(problems)
 
@@ -152,9 +167,13 @@ def _value_table(values: Mapping[int, int] | None, classes: int, ignore: int) ->
         raise ValueError(f'{classes} classes given; between 2 and {_REFUSED - 1} are possible')
     if values is None:
         values = {number: number for number in range(classes)}
-    wrong = {value: number for value, number in values.items() if number not in {*range(classes), ignore}}
+    wrong = {
+        value: number for value, number in values.items() if number not in {*range(classes), ignore}
+    }
     if wrong:
-        raise ValueError(f'values maps to {wrong}; class numbers are 0 to {classes - 1}, or {ignore}')
+        raise ValueError(
+            f'values maps to {wrong}; class numbers are 0 to {classes - 1}, or {ignore}'
+        )
     table = np.full(2**16, _REFUSED, np.uint8)
     table[ignore] = ignore
     for value, number in values.items():

@@ -7,7 +7,7 @@ from PIL import Image
 
 from mamba_dense.segmentation.data_check import IMAGE_SUFFIXES
 
-_TEMPLATE = '''# UPerNet on {arch} for {root}; every value may be changed
+_TEMPLATE = """# UPerNet on {arch} for {root}; every value may be changed
 _base_ = [
     '{base}/models/upernet_vmamba.py',
     '{base}/datasets/folder.py',
@@ -47,7 +47,7 @@ train_pipeline = [
 train_dataloader = dict(dataset=dict(**data, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(**data))
 test_dataloader = val_dataloader
-'''
+"""
 
 
 def write_config(path: str | Path, data: str | Path) -> None:
@@ -60,7 +60,9 @@ def write_config(path: str | Path, data: str | Path) -> None:
     if path.exists():
         raise FileExistsError(f'{path} is there already: choose another name or delete it')
     classes = json.loads((data / 'classes.json').read_text())['classes']
-    images = [f for f in (data / 'img_dir' / 'train').iterdir() if f.suffix.lower() in IMAGE_SUFFIXES]
+    images = [
+        f for f in (data / 'img_dir' / 'train').iterdir() if f.suffix.lower() in IMAGE_SUFFIXES
+    ]
     with Image.open(images[0]) as image:
         side = min(image.size)
     bases = Path(__file__).resolve().parents[2] / 'configs' / '_base_'

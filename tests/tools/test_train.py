@@ -76,7 +76,9 @@ def test_killed_while_saving_and_previous_one_damaged(whole, data, tmp_path, cap
     assert list(work.glob('*.part'))
     newest = work / 'iter_8.pth'
     newest.write_bytes(newest.read_bytes()[:-1000])
-    got = train_here(write_config(tmp_path, data), work, resume='auto', train_dataloader__num_workers=2)
+    got = train_here(
+        write_config(tmp_path, data), work, resume='auto', train_dataloader__num_workers=2
+    )
     assert not list(work.glob('*.part'))
     assert_same_run(whole, (got, work))
 

@@ -1,4 +1,4 @@
-"""What the training tests share: prepared nuclei, a small config, runs in this process and others."""
+"""What the training tests share: a small config, runs in this process and in others."""
 
 import json
 import os
@@ -14,8 +14,8 @@ from mamba_dense.segmentation.guard import guard
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# a small convolutional network whose heads have dropout and norms over the batch: what a resumed run
-# and a run of two processes can get wrong, in a second or two
+# a small convolutional network whose heads have dropout and norms over the batch: what a resumed
+# run and a run of two processes can get wrong, in a second or two
 _CONFIG = """
 _base_ = ['{root}/configs/vmamba/vmamba-nano_upernet_nuclei-128x128.py']
 norm = dict(type='SyncBN')
@@ -74,7 +74,7 @@ def train_there(arguments: list, processes: int = 1, **environment) -> subproces
 
 
 def losses(work_dir: Path) -> list[float]:
-    """The loss of each iteration over all runs of a work folder; a repeated iteration's last one."""
+    """The loss of each iteration over all runs of a work folder, the last one of repeated ones."""
     found = {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
         for line in file.read_text().splitlines():

@@ -1,4 +1,4 @@
-# a folder written by: python tools/prepare_data.py folder; a leaf says data_root, metainfo, img_suffix
+# a folder written by `tools/prepare_data.py folder`; a leaf says data_root, metainfo, img_suffix
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),

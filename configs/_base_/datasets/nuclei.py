@@ -1,4 +1,4 @@
-# the bundled nuclei, written by: python tools/prepare_data.py samples --name nuclei --out data/nuclei
+# the bundled nuclei; write them first: python tools/prepare_data.py samples --name nuclei
 _base_ = './folder.py'
 data_root = 'data/nuclei'
 metainfo = dict(classes=('background', 'nucleus'), palette=[[0, 0, 0], [255, 200, 0]])

@@ -1,0 +1,58 @@
+"""tools/prepare_data.py: from two folders to a config that trains, in commands a user would type."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from PIL import Image
+
+from .training import ROOT
+
+
+def prepare(*arguments):
+    command = [sys.executable, str(ROOT / 'tools' / 'prepare_data.py'), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def own(tmp_path):
+    for folder in ('images', 'masks'):
+        (tmp_path / folder).mkdir()
+    for n in range(4):
+        pixels = np.random.randint(0, 2, (70, 80), np.uint8)
+        Image.fromarray(pixels * 100).convert('RGB').save(tmp_path / 'images' / f'{n}.png')
+        Image.fromarray(pixels * 255).save(tmp_path / 'masks' / f'{n}.png')
+    return tmp_path
+
+
+def test_own_folder_to_config(own):
+    result = prepare(
+        *('folder', '--images', own / 'images', '--masks', own / 'masks', '--out', own / 'data'),
+        *('--classes', 'soil', 'crop', '--values', '0=0', '255=1', '--config', own / 'mine.py'),
+    )
+    assert result.returncode == 0, result.stderr
+    assert '3 images to train, 1 to validate' in result.stdout
+    cfg = Config.fromfile(own / 'mine.py')
+    assert cfg.model.decode_head.num_classes == 2
+    assert cfg.train_dataloader.dataset.metainfo.classes == ('soil', 'crop')
+    assert prepare('check', own / 'data').returncode == 0
+    checked = prepare('check', own / 'mine.py')
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_refusal_is_one_message(own):
+    result = prepare(
+        *('folder', '--images', own / 'images', '--masks', own / 'masks', '--out', own / 'data'),
+        *('--classes', 'soil', 'crop'),
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith('error: 1 problem(s)')
+    assert 'no mask shows crop; the masks hold the values [0, 255]' in result.stderr
+    assert 'Traceback' not in result.stderr
+
+
+def test_samples(tmp_path):
+    assert prepare('samples', '--out', tmp_path / 'nuclei').returncode == 0
+    assert prepare('check', tmp_path / 'nuclei').returncode == 0
