@@ -1,8 +1,9 @@
 """Times the scans: `python kernels/benchmarks/run.py --out results.csv`.
 
 One process; each case is checked against the float64 loop first, and not timed if it fails; then
-the contenders take turns, round after round. Times are process CPU time with one thread and wall
-time with more, in milliseconds; the ratio is that of the medians, lean loop over contender.
+the contenders take turns, round after round, each with a call to warm up and as many as fill its
+turn. Times are process CPU time with one thread and wall time with more, in milliseconds; the ratio
+is that of the medians, lean loop over contender.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ COLUMNS = (
     *('device', 'torch', 'threads', 'clock', 'case', 'mode', 'contender', 'rounds'),
     *('median_ms', 'min_ms', 'max_ms', 'ratio_to_lean', 'ratio_to_chunked', 'updates_per_s'),
 )
+SLOW_CALL, TURN = 0.1, 0.05  # seconds: a slower call is timed alone, a faster one for a turn
 Contender = Callable[[Sequence[Tensor]], Tensor]
 
 
@@ -68,14 +70,25 @@ def faults(case: Case, names: Sequence[str]) -> list[str]:
     return found
 
 
-def timed(contender: Contender, tensors: Sequence[Tensor], train: bool, clock: Callable) -> float:
-    """Milliseconds of one forward, or of one forward and backward."""
+def call(contender: Contender, tensors: Sequence[Tensor], train: bool) -> None:
     with torch.set_grad_enabled(train):
-        started = clock()
         out = contender(tensors)
         if train:
             torch.autograd.grad(out, tensors, torch.ones_like(out))
-        return (clock() - started) * 1e3
+
+
+def timed(contender: Contender, tensors: Sequence[Tensor], train: bool, clock: Callable) -> float:
+    """Milliseconds of a call: of the first if it is slow, else the mean of those after it."""
+    started = clock()
+    call(contender, tensors, train)
+    first = clock() - started
+    if first > SLOW_CALL:
+        return first * 1e3
+    calls = max(int(TURN / first), 3)
+    started = clock()
+    for _ in range(calls):
+        call(contender, tensors, train)
+    return (clock() - started) / calls * 1e3
 
 
 def measure(case: Case, names: Sequence[str], train: bool, rounds: int) -> list[dict]:
