@@ -39,11 +39,11 @@ struct RouteScan {
   const float *dt_bias, *D;        // (routes, dim)
   const float* A;                  // (routes, dim, state)
   const int32_t* table;            // (routes, steps)
-  float* y;                        // (batch, tokens, dim), zero at the start
+  float* y;                        // (batch, tokens, dim), zero at the start unless every route covers all tokens
   float* states;                   // (batch, routes, tiles, state, dim) or null
   const float* dy;                 // (batch, tokens, dim)
-  float* dx;                       // (batch, tokens, dim), zero at the start
-  float* dparams;                  // (batch, tokens, routes, rank + 2 state), zero at the start
+  float* dx;                       // as y
+  float* dparams;                  // (batch, tokens, routes, rank + 2 state), zero at the start as y
   float* partial;                  // (chunks, batch, steps, rank + 2 state), scratch of one route
   float* ddt_weight;               // (batch, routes, dim, rank)
   float *ddt_bias, *dD;            // (batch, routes, dim)

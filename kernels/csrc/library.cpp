@@ -144,7 +144,8 @@ void route_forward(Tensor x, Tensor params, Tensor dt_weight, Tensor dt_bias, Te
   });
 }
 
-// dparams of the tokens at steps [begin, end) of all batch items: the chunks of channels added in order.
+// dparams of the tokens at steps [begin, end) of all batch items: the chunks of channels added in order. Every token of
+// a route is visited once, so that the first chunk writes.
 void merge_partials(const RouteScan& scan, int64_t begin, int64_t end) {
   const int64_t width = scan.rank + 2 * scan.state;
   for (int64_t i = begin; i < end; ++i) {
@@ -152,7 +153,7 @@ void merge_partials(const RouteScan& scan, int64_t begin, int64_t end) {
     float* to = scan.dparams + (token * scan.routes + scan.route) * width;
     for (int64_t chunk = 0; chunk < scan.chunks; ++chunk) {
       const float* from = scan.partial + (chunk * scan.batch * scan.steps + i) * width;
-      for (int64_t column = 0; column < width; ++column) to[column] += from[column];
+      for (int64_t column = 0; column < width; ++column) to[column] = chunk ? to[column] + from[column] : from[column];
     }
   }
 }

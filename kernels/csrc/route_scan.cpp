@@ -79,6 +79,7 @@ static float* saved_state(const RouteScan& scan, int64_t batch, int64_t route, i
 
 static void forward_route(const RouteScan& scan, int64_t batch, int64_t route, const Block& block) {
   const int states = static_cast<int>(scan.state);
+  const bool first_visit = route == 0 && scan.steps == scan.tokens;
   vec state[MOST_STATES] = {};
   vec delta[TILE], delta_x[TILE], y[TILE];
   Tokens tokens;
@@ -97,8 +98,9 @@ static void forward_route(const RouteScan& scan, int64_t batch, int64_t route, c
     scan_tile(steps, delta, delta_x, tokens.rows, states, block.A2, state, y);
     for (int t = 0; t < steps; ++t) {
       const int64_t at = tokens.token[t] * scan.dim + block.channel;
-      const vec total = load_first(scan.y + at, block.count) + y[t];
-      store_first(scan.y + at, total + block.D * load_first(scan.x + at, block.count), block.count);
+      vec total = y[t] + block.D * load_first(scan.x + at, block.count);
+      if (!first_visit) total += load_first(scan.y + at, block.count);
+      store_first(scan.y + at, total, block.count);
     }
   }
 }
@@ -139,14 +141,16 @@ static void load_back(const RouteScan& scan, const Tokens& tokens, int steps, Ba
 static void finish_tile(const RouteScan& scan, const Tokens& tokens, int steps, BackBlock* part) {
   const Block& block = part->block;
   GradTile& tile = part->tile;
+  const bool first_visit = scan.route == 0 && scan.steps == scan.tokens;
   vec sum_D = vec{}, sum_bias = vec{};
   for (int t = 0; t < steps; ++t) {
     tile.ddelta[t] = (tile.x[t] * tile.s[t] + LN_2 * tile.q[t]) * tile.slope[t];
     sum_bias += tile.ddelta[t];
     sum_D += tile.dy[t] * tile.x[t];
     float* to = scan.dx + tokens.token[t] * scan.dim + block.channel;
-    const vec dx = tile.delta[t] * tile.s[t] + block.D * tile.dy[t];
-    store_first(to, load_first(to, block.count) + dx, block.count);
+    vec dx = tile.delta[t] * tile.s[t] + block.D * tile.dy[t];
+    if (!first_visit) dx += load_first(to, block.count);
+    store_first(to, dx, block.count);
   }
   add_carefully(&part->dD, &part->dD_error, sum_D);
   add_carefully(&part->dbias, &part->dbias_error, sum_bias);

@@ -40,6 +40,12 @@ def _prepare(
     return *floats, table.to(torch.int32).contiguous()
 
 
+def _untouched(like: Tensor, gaps: bool) -> Tensor:
+    """An fp32 result of the shape of `like`; zero where routes leave tokens out, else unset."""
+    make = torch.zeros if gaps else torch.empty
+    return make(like.shape, dtype=torch.float32)
+
+
 def forward(
     x: Tensor,
     params: Tensor,
@@ -54,7 +60,7 @@ def forward(
     """x (batch, tokens, dim), params (batch, tokens, routes, rank + 2 state) -> y, states."""
     batch, tokens, dim = x.shape
     routes, steps = table.shape
-    y = x.new_zeros((batch, tokens, dim), dtype=torch.float32)
+    y = _untouched(x, tokens > steps)
     states = y.new_empty(
         (batch, routes, -(-steps // CHECKPOINT), A.size(2), dim) if save_states else 0
     )
@@ -75,11 +81,10 @@ def backward(
     states: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of all inputs but the table, each in its input's dtype."""
-    batch, _, dim = x.shape
+    batch, tokens, dim = x.shape
     routes, steps = table.shape
     inputs = _prepare(x, params, dt_weight, dt_bias, A, D, table)
-    dx = torch.zeros_like(inputs[0])
-    dparams = torch.zeros_like(inputs[1])
+    dx, dparams = (_untouched(tensor, tokens > steps) for tensor in (x, params))
     partial = dx.new_empty((chunks_of_channels(batch, dim), batch, steps, params.size(-1)))
     per_item = [dx.new_empty((batch, *tensor.shape)) for tensor in (dt_weight, dt_bias, A, D)]
     torch.ops.mamba_kernels_cpu.route_backward(
