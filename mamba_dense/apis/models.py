@@ -1,0 +1,143 @@
+"""From a config file or a name to the config of a network and where its weights are."""
+
+import difflib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from mmengine.config import Config
+
+from ..registry import MODELS
+from ..weights import zoo
+
+# the configs lie beside the package in a checkout; a plain install has none
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+_TASKS = ('classification', 'segmentation')
+# ImageNet classifiers are tested on the centre of a picture whose short side is 8/7 of it
+_CLASSIFIER_RESIZE = 8 / 7
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A network to build.
+
+    Attributes:
+        name: what it was asked for as.
+        cfg: its config.
+        weights: address of its published weights, or None.
+    """
+
+    name: str
+    cfg: Config
+    weights: str | None = None
+
+
+def list_models(task: str | None = None) -> tuple[str, ...]:
+    """Names that `init_model` takes: configs of this checkout, then published weight files.
+
+    Args:
+        task: only published files of 'classification' or 'segmentation', without the configs.
+
+    Raises:
+        ValueError: another task.
+    """
+    if task is not None and task not in _TASKS:
+        raise ValueError(f'task={task!r} must be one of {", ".join(_TASKS)}, or None for all.')
+    tasks = _TASKS if task is None else (task,)
+    published = tuple(file.name for wanted in tasks for file in zoo.list_weights(task=wanted))
+    return published if task is not None else (*_config_files(), *published)
+
+
+def find_model(config: str | Path | Config) -> ModelSource:
+    """The network meant by a config file, a `Config` or a name of `list_models()`.
+
+    Raises:
+        FileNotFoundError: a path to a config that is not there.
+        ValueError: a name that is not known (lists the nearest), or of a task not served.
+    """
+    if isinstance(config, Config):
+        return ModelSource(config.filename or 'the config given', config)
+    path, name = Path(config), str(config)
+    if path.is_file():
+        return ModelSource(name, _read(path))
+    if path.suffix == '.py' or len(path.parts) > 1:
+        near = ', '.join(sorted(p.name for p in path.parent.glob('*.py'))) or 'none'
+        raise FileNotFoundError(f'{path}: no such config; configs in that folder: {near}.')
+    if name in _config_files():
+        return ModelSource(name, _read(_config_files()[name]))
+    if name not in zoo.WEIGHTS:
+        near = difflib.get_close_matches(name, list_models(), n=4, cutoff=0.3) or list_models()[:4]
+        raise ValueError(
+            f'{name!r} is neither a config file nor a known model; nearest: {", ".join(near)} '
+            '(list_models() has all).'
+        )
+    record = zoo.WEIGHTS[name]
+    if record.task == 'classification':
+        return ModelSource(name, classifier_config(record), record.url)
+    if record.task == 'segmentation':
+        return ModelSource(name, _segmentor_config(record), record.url)
+    raise ValueError(f'{name!r} is a model for {record.task}; served are {", ".join(_TASKS)}.')
+
+
+def classifier_config(record: zoo.WeightFile) -> Config:
+    """Config of the ImageNet classifier that a published file holds."""
+    crop = record.input_size[0]
+    # the last stage gives the one feature; its width is the backbone's to say
+    archs = _backbone_archs(record.backbone)
+    return Config(
+        {
+            'model': {
+                'type': 'mamba_dense.ImageClassifier',
+                'backbone': {
+                    'type': record.backbone,
+                    'arch': record.arch,
+                    'out_indices': (3,),
+                    'output_norm': False,
+                },
+                'head': {
+                    'type': 'mamba_dense.NormPoolLinear',
+                    'in_channels': archs[record.arch].dims[-1],
+                    'num_classes': record.num_classes,
+                },
+            },
+            'test_input': {
+                'resize': round(crop * _CLASSIFIER_RESIZE),
+                'crop': crop,
+                'mean': record.mean,
+                'std': record.std,
+            },
+        }
+    )
+
+
+def _backbone_archs(backbone: str) -> dict:
+    return dict(MODELS.get(backbone.removeprefix('mamba_dense.')).ARCHS)
+
+
+def _read(path: Path) -> Config:
+    cfg = Config.fromfile(path)
+    if 'model' not in cfg:
+        raise ValueError(f'{path}: has no `model`; a config describes a network by that name.')
+    return cfg
+
+
+@cache
+def _config_files() -> dict[str, Path]:
+    """Configs of this checkout by name, the bases left out."""
+    found = CONFIGS.glob('[!_]*/*.py') if CONFIGS.is_dir() else ()
+    return {path.stem: path for path in sorted(found)}
+
+
+def _segmentor_config(record: zoo.WeightFile) -> Config:
+    """The config of this checkout for the network that a published file holds."""
+    for path in _config_files().values():
+        cfg = _read(path)
+        backbone, head = cfg.model.get('backbone', {}), cfg.model.get('decode_head', {})
+        have = (backbone.get('type'), backbone.get('arch'), head.get('num_classes'))
+        if have == (record.backbone, record.arch, record.num_classes):
+            return cfg
+    raise ValueError(
+        f'{record.name!r} needs its config, and none of {CONFIGS} is a {record.network} of '
+        f'{record.arch} with {record.num_classes} classes; run from a checkout of mamba_dense, or '
+        'give a config file and the weights as checkpoint.'
+    )

@@ -1,0 +1,107 @@
+"""The read-me's table of models: what we measure beside what the authors publish."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..weights import zoo
+from .analysis import analyze
+from .models import list_models
+
+BEGIN = '<!-- models: written by tools/model_table.py, do not edit -->'
+END = '<!-- end of models -->'
+CLASSIFIER_SIZE = (224, 224)
+SEGMENTOR_SIZE = (512, 2048)
+# GFLOPs as the authors print them: ImageNet classifiers at 224x224, UPerNet at 512x2048
+PUBLISHED_GFLOPS = {
+    'vmamba-vanilla_tiny_in1k-224x224': 5.63,
+    'vmamba-vanilla_small_in1k-224x224': 11.23,
+    'vmamba-vanilla_base_in1k-224x224': 18.02,
+    'vmamba-tiny_s2l5_in1k-224x224': 4.86,
+    'vmamba-small_s2l15_in1k-224x224': 8.72,
+    'vmamba-base_s2l15_in1k-224x224': 15.36,
+    'vmamba-tiny_s1l8_in1k-224x224': 4.91,
+    'vmamba-small_s1l20_in1k-224x224': 8.61,
+    'vmamba-base_s1l20_in1k-224x224': 15.22,
+    'vmamba-vanilla_tiny_upernet_ade20k-512x512': 964,
+    'vmamba-vanilla_small_upernet_ade20k-512x512': 1081,
+    'vmamba-vanilla_base_upernet_ade20k-512x512': 1226,
+    'vmamba-tiny_s2l5_upernet_ade20k-512x512': 948,
+    'vmamba-tiny_s1l8_upernet_ade20k-512x512': 949,
+    'vmamba-small_s2l15_upernet_ade20k-512x512': 1028,
+    'vmamba-base_s2l15_upernet_ade20k-512x512': 1170,
+}
+
+
+def model_table() -> str:
+    """The tables of classifiers and segmentors as Markdown, measured now."""
+    classifiers = [_row(name, CLASSIFIER_SIZE, 2) for name in list_models('classification')]
+    segmentors = [_row(name, SEGMENTOR_SIZE, 0) for name in list_models('segmentation')]
+    return '\n'.join(
+        [
+            'ImageNet-1K classifiers, FLOPs at 224x224:',
+            '',
+            *_markdown('top-1, authors', classifiers),
+            '',
+            'UPerNet on ADE20K, FLOPs at 512x2048:',
+            '',
+            *_markdown('mIoU single / multi-scale, authors', segmentors),
+        ]
+    )
+
+
+def _row(name: str, size: tuple[int, int], digits: int) -> tuple[str, ...]:
+    record = zoo.get(name)
+    total = analyze(name, size).total
+    flops = PUBLISHED_GFLOPS.get(name)
+    return (
+        f'`{name}`',
+        f'{total.parameters / 1e6:.3f}',
+        f'{record.parameters:g}',
+        f'{total.flops / 1e9:.{digits}f}',
+        '-' if flops is None else f'{flops:.{digits}f}',
+        f'{total.scan_flops / 1e9:.2f}',
+        ' / '.join(f'{metric.value:.1f}' for metric in record.metrics),
+    )
+
+
+def _markdown(score: str, rows: Sequence[tuple[str, ...]]) -> list[str]:
+    heads = (
+        'name',
+        'params M, ours',
+        'authors',
+        'GFLOPs, ours',
+        'authors',
+        'scans, ours',
+        score,
+    )
+    return [
+        f'| {" | ".join(heads)} |',
+        f'| --- |{" ---: |" * (len(heads) - 1)}',
+        *(f'| {" | ".join(row)} |' for row in rows),
+    ]
+
+
+def insert(text: str, table: str) -> str:
+    """A read-me's text with the table between its two markers.
+
+    Raises:
+        ValueError: a marker is missing, or they are in the wrong order.
+    """
+    begin, end = text.find(BEGIN), text.find(END)
+    if begin < 0 or end < begin:
+        raise ValueError(f'the text has no lines {BEGIN!r} and {END!r}, in this order.')
+    return f'{text[: begin + len(BEGIN)]}\n\n{table}\n\n{text[end:]}'
+
+
+def updated(path: Path) -> str:
+    """What the file would be with the table measured now.
+
+    Raises:
+        FileNotFoundError, ValueError: no such file, or it has no place for the table.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: no such file; it needs the lines {BEGIN!r} and {END!r}.')
+    try:
+        return insert(path.read_text(), model_table())
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
