@@ -91,7 +91,8 @@ class StagedBackbone(BaseModule):
         with_cp: recompute each block in the backward pass to save memory.
         output_norm: whether each returned feature passes a LayerNorm of its own.
         init_cfg: `dict(type='Pretrained', checkpoint=PATH_OR_URL)` loads the authors' file or
-            ours, strictly, when the runner (or you) calls `init_weights`.
+            ours, strictly, when the runner (or you) calls `init_weights`; it may add `prefix`
+            (only the keys below it) and `trusted` (see `mamba_dense.weights.load_weights`).
 
     Raises:
         ValueError: a value above is not allowed; the message lists what is.
@@ -126,6 +127,8 @@ class StagedBackbone(BaseModule):
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
         rate = self.arch.drop_path_rate if drop_path_rate is None else drop_path_rate
+        if not 0.0 <= rate < 1.0:
+            raise ValueError(f'drop_path_rate={rate} must lie in [0, 1).')
         rates = torch.linspace(0, rate, sum(depths), device='cpu').tolist()
         self.stem = self.make_stem(in_channels)
         self.stages = nn.ModuleList()
@@ -195,7 +198,11 @@ class StagedBackbone(BaseModule):
         cfg = self.init_cfg
         if cfg and cfg.get('type') == 'Pretrained':
             load_weights(
-                self, cfg['checkpoint'], keymap=self.AUTHOR_KEYS, prefix=cfg.get('prefix', '')
+                self,
+                cfg['checkpoint'],
+                keymap=self.AUTHOR_KEYS,
+                prefix=cfg.get('prefix', ''),
+                trusted=cfg.get('trusted', False),
             )
             if hasattr(self, '_params_init_info'):
                 update_init_info(self, init_info=f'loaded from {cfg["checkpoint"]}')

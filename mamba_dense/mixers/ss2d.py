@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from mamba_kernels import route_scan
 
 from ..bricks import ChannelLastConv2d
+from ..routes import ROUTES
 from ..routes import routes as make_routes
 from . import init
 
@@ -118,19 +119,26 @@ class SS2D(_SelectiveScan2d):
         gated: bool = False,
         routes: str = 'cross',
     ):
-        self.routes_name = routes
-        num_routes = make_routes(routes, (1, 1)).order.shape[0]
+        row = ROUTES.get(routes)
+        if row is None or row.num_routes is None or row.rank not in (None, 2) or row.options:
+            known = [
+                name
+                for name, row in ROUTES.items()
+                if row.num_routes and row.rank in (None, 2) and not row.options
+            ]
+            raise ValueError(f'routes={routes!r} cannot lead an SS2D; known: {", ".join(known)}.')
         super().__init__(
             channels,
-            num_routes=num_routes,
+            num_routes=row.num_routes,
             ratio=ratio,
             state=state,
             conv_bias=conv_bias,
             gated=gated,
         )
+        self.routes = routes
 
     def _mix(self, u: Tensor) -> Tensor:
-        table = make_routes(self.routes_name, tuple(u.shape[1:3]))
+        table = make_routes(self.routes, tuple(u.shape[1:3]))
         y = self._scan(u.flatten(1, 2), table.on(u.device))  # (B, H * W, D)
         return y.view(u.shape)
 

@@ -2,10 +2,11 @@
 
 A table is a small key (who builds it, for which grid); its numbers are built on first use and kept
 in a cache of `CACHED_TABLES` tables, least recently used out first, each with its copies on other
-devices. Under `torch.compile` the grid is taken as fixed and the numbers become a constant of the
-graph: another grid compiles again, and nothing breaks the graph.
+devices. Under `torch.compile` the grid is taken as fixed and the table comes from an operator of
+the graph: another grid compiles again, and nothing breaks the graph.
 """
 
+import importlib
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -123,16 +124,35 @@ def _numbers(name: str, build: Build, options: tuple, grid: tuple[int, ...]) -> 
     return _Numbers(name, build, options, grid)
 
 
-@torch.compiler.assume_constant_result
-def _tensor(
-    field: str,
-    name: str,
-    build: Build,
-    options: tuple,
-    grid: tuple[int, ...],
-    device: torch.device | str,
+@torch.library.custom_op('mamba_dense::route_table', mutates_args=())
+def _table_of_graph(
+    field: str, name: str, builder: str, options: list[int], grid: list[int], device: torch.device
 ) -> Tensor:
-    return _numbers(name, build, options, grid).on(field, torch.device(device))
+    """A table within a compiled graph, which wants a tensor of its own from every call."""
+    return _numbers(name, _found(builder), tuple(options), tuple(grid)).on(field, device).clone()
+
+
+@_table_of_graph.register_fake
+def _(field, name, builder, options, grid, device):
+    numbers = _numbers(name, _found(builder), tuple(options), tuple(grid))
+    shape = numbers.on(field, torch.device('cpu')).shape
+    return torch.empty(shape, dtype=torch.int32, device=device)
+
+
+@lru_cache(maxsize=None)
+def _found(builder: str) -> Build:
+    module, name = builder.split(':')
+    return getattr(importlib.import_module(module), name)
+
+
+@torch.compiler.assume_constant_result
+def _path(build: Build) -> str:
+    """Where a builder stands, as text that a graph can hold."""
+    if '.' in build.__qualname__:
+        raise ValueError(
+            f'builder {build.__qualname__} of routes must be a plain function of a module.'
+        )
+    return f'{build.__module__}:{build.__qualname__}'
 
 
 @dataclass(frozen=True)
@@ -162,7 +182,12 @@ class RouteTable:
         return table
 
     def _get(self, field: str, device: torch.device | str) -> Tensor:
-        return _tensor(field, self.name, self.build, self.options, self.grid, device)
+        device = torch.device(device)
+        if torch.compiler.is_dynamo_compiling():
+            grid, options = list(self.grid), list(self.options)
+            return _table_of_graph(field, self.name, _path(self.build), options, grid, device)
+        numbers = _numbers(self.name, self.build, self.options, self.grid)
+        return numbers.on(field, device)
 
     @property
     def order(self) -> Tensor:

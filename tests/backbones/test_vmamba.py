@@ -79,7 +79,7 @@ def test_current_generation_rounds_up(size):
         height, width = -(-height // 2), -(-width // 2)
 
 
-@pytest.mark.parametrize('routes', ['one_way', 'two_way'])
+@pytest.mark.parametrize('routes', ['one-way', 'two-way'])
 def test_ablated_routes_are_a_row_of_the_arch(routes):
     model = VMamba(dict(base='nano', routes=routes)).eval()
     assert all(torch.isfinite(y).all() for y in model(torch.randn(1, 3, 32, 48)))

@@ -75,8 +75,10 @@ def route_scan(
         _check_values(table, x.shape[1])
     chosen = dispatch.choose(NAME, backend, (A.shape[2], dt_weight.shape[2]), *tensors)
     if chosen == 'reference':
-        return reference(*tensors, table, out_dtype=out_dtype)
-    dispatch.refuse_unsupported(NAME, chosen, *tensors, table)
+        with dispatch.full_precision(x):
+            return reference(*tensors, table, out_dtype=out_dtype)
+    if not torch.compiler.is_compiling():  # the graph's choice is a constant of devices and dtypes
+        dispatch.refuse_unsupported(NAME, chosen, *tensors, table)
     needs_grad = any([t.requires_grad for t in tensors])
     y, _ = torch.ops.mamba_kernels.route_scan_forward(
         *tensors,
@@ -93,7 +95,7 @@ def _table(routes: Routes, x: Tensor) -> Tensor:
     if isinstance(routes, Tensor):
         return routes
     name, grid = (routes, x.shape[1:2]) if isinstance(routes, str) else routes
-    return _standard(name, tuple([int(side) for side in grid]), str(x.device))
+    return _standard(name, tuple([int(side) for side in grid]), x.device)
 
 
 _checked: 'weakref.WeakValueDictionary[int, Tensor]' = weakref.WeakValueDictionary()
@@ -113,13 +115,7 @@ def _check_values(table: Tensor, tokens: int) -> None:
     _checked_for[key] = seen
 
 
-@torch.compiler.assume_constant_result
-def _standard(name: str, grid: tuple[int, ...], device: str) -> Tensor:
-    return _standard_table(name, grid, device)
-
-
-@lru_cache(maxsize=64)
-def _standard_table(name: str, grid: tuple[int, ...], device: str) -> Tensor:
+def _standard(name: str, grid: tuple[int, ...], device: torch.device) -> Tensor:
     """A standard set of routes over a grid: int32 (routes, steps)."""
     if name not in SETS:
         raise ValueError(
@@ -130,19 +126,29 @@ def _standard_table(name: str, grid: tuple[int, ...], device: str) -> Tensor:
         raise ValueError(
             f"route_scan: routes='cross' need the grid, ('cross', (H, W)); got grid={grid}."
         )
+    if torch.compiler.is_compiling():
+        return _walks(name, grid, device)  # a few operators of the graph
+    return _cached_walks(name, grid, device)
+
+
+@lru_cache(maxsize=64)
+def _cached_walks(name: str, grid: tuple[int, ...], device: torch.device) -> Tensor:
     # a real tensor, whoever asks first under whatever mode: others will use it too
     with _disable_current_modes(), torch.inference_mode(False):
-        length = 1
-        for side in grid:
-            length *= side
-        rows = torch.arange(length, dtype=torch.int32, device='cpu')
-        walks = [rows]
-        if name == 'bidirectional':
-            walks = [rows, rows.flip(0)]
-        elif name == 'cross':
-            columns = rows.view(grid).t().flatten()
-            walks = [rows, columns, rows.flip(0), columns.flip(0)]
-        return torch.stack(walks).to(device)
+        return _walks(name, grid, device)
+
+
+def _walks(name: str, grid: tuple[int, ...], device: torch.device) -> Tensor:
+    length = 1
+    for side in grid:
+        length *= side
+    rows = torch.arange(length, dtype=torch.int32, device=device)
+    if name == 'forward':
+        return rows.unsqueeze(0)
+    if name == 'bidirectional':
+        return torch.stack([rows, rows.flip(0)])
+    columns = rows.view(grid).t().flatten()
+    return torch.stack([rows, columns, rows.flip(0), columns.flip(0)])
 
 
 @torch.library.custom_op('mamba_kernels::route_scan_forward', mutates_args=())
@@ -159,9 +165,10 @@ def route_scan_forward(
     backend: str,
 ) -> tuple[Tensor, Tensor]:
     """y (batch, tokens, dim), states for the backward pass (or empty)."""
-    return dispatch.implementation(NAME, backend).forward(
-        x, params, dt_weight, dt_bias, A, D, table, out_dtype, save_states
-    )
+    serve = dispatch.implementation(NAME, backend).forward
+    with dispatch.full_precision(x):
+        y, states = serve(x, params, dt_weight, dt_bias, A, D, table, out_dtype, save_states)
+    return y.contiguous(), states.contiguous()  # the strides of the fake ones
 
 
 @route_scan_forward.register_fake
@@ -188,9 +195,10 @@ def route_scan_backward(
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of x, params, dt_weight, dt_bias, A and D."""
-    return dispatch.implementation(NAME, backend).backward(
-        dy, x, params, dt_weight, dt_bias, A, D, table, states
-    )
+    serve = dispatch.implementation(NAME, backend).backward
+    with dispatch.full_precision(x):
+        gradients = serve(dy, x, params, dt_weight, dt_bias, A, D, table, states)
+    return tuple(gradient.contiguous() for gradient in gradients)
 
 
 @route_scan_backward.register_fake

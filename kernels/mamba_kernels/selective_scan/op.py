@@ -71,8 +71,10 @@ def selective_scan(
     tensors = (u, delta, A, B, C, D, z, delta_bias)
     chosen = dispatch.choose(NAME, backend, (A.shape[1],), *tensors)
     if chosen == 'reference':
-        return reference(*tensors, delta_softplus, return_last_state)
-    dispatch.refuse_unsupported(NAME, chosen, *tensors)
+        with dispatch.full_precision(u):
+            return reference(*tensors, delta_softplus, return_last_state)
+    if not torch.compiler.is_compiling():  # the graph's choice is a constant of devices and dtypes
+        dispatch.refuse_unsupported(NAME, chosen, *tensors)
     batch, dim, length = u.shape
     needs_grad = any([t is not None and t.requires_grad for t in tensors])
     groups = max(_groups(B, dim), _groups(C, dim))
@@ -125,9 +127,10 @@ def selective_scan_forward(
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """y (batch, dim, length), last state (batch, dim, state), states for the backward pass."""
-    return dispatch.implementation(NAME, backend).forward(
-        u, delta, A, B, C, D, delta_bias, delta_softplus, out_dtype, save_states
-    )
+    serve = dispatch.implementation(NAME, backend).forward
+    with dispatch.full_precision(u):
+        results = serve(u, delta, A, B, C, D, delta_bias, delta_softplus, out_dtype, save_states)
+    return tuple(result.contiguous() for result in results)  # the strides of the fake ones
 
 
 @selective_scan_forward.register_fake
@@ -159,10 +162,10 @@ def selective_scan_backward(
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of u, delta, A, B, C, D and delta_bias; the absent ones are empty."""
-    gradients = dispatch.implementation(NAME, backend).backward(
-        dy, dlast, u, delta, A, B, C, D, delta_bias, delta_softplus, states
-    )
-    return tuple(u.new_empty(0) if gradient is None else gradient for gradient in gradients)
+    serve = dispatch.implementation(NAME, backend).backward
+    with dispatch.full_precision(u):
+        gradients = serve(dy, dlast, u, delta, A, B, C, D, delta_bias, delta_softplus, states)
+    return tuple(u.new_empty(0) if g is None else g.contiguous() for g in gradients)
 
 
 @selective_scan_backward.register_fake
