@@ -60,7 +60,7 @@ static void step_sizes(const Block& block, const Tokens& tokens, int steps, int 
 #pragma GCC unroll 8
     for (int i = 0; i < GROUP; ++i) {
       rows[i] = tokens.dt[t + i < steps ? t + i : steps - 1];
-      sum[i] = block.bias;
+      sum[i] = vec{};
     }
     for (int r = 0; r < rank; ++r) {
       const vec weight = block.dt_weight[r];
@@ -68,7 +68,10 @@ static void step_sizes(const Block& block, const Tokens& tokens, int steps, int 
       for (int i = 0; i < GROUP; ++i) sum[i] += weight * rows[i][r];
     }
 #pragma GCC unroll 8
-    for (int i = 0; i < GROUP; ++i) delta[t + i] = SLOPE ? softplus(sum[i], &slope[t + i]) : softplus(sum[i]);
+    for (int i = 0; i < GROUP; ++i) {
+      const vec raw = sum[i] + block.bias;  // last, so that a large bias rounds the sum once only
+      delta[t + i] = SLOPE ? softplus(raw, &slope[t + i]) : softplus(raw);
+    }
   }
 }
 

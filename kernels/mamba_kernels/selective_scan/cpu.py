@@ -143,8 +143,8 @@ def backward(
         du.to(u.dtype),
         ddelta.to(delta.dtype),
         dA.sum(0).to(A.dtype),
-        dB.sum(0).transpose(-1, -2).to(B.dtype),  # (batch, groups, state, length)
-        dC.sum(0).transpose(-1, -2).to(C.dtype),
+        dB.sum(0).mT.to(B.dtype).contiguous(),  # (batch, groups, state, length)
+        dC.sum(0).mT.to(C.dtype).contiguous(),
         None if D is None else dD.sum(0).to(D.dtype),
         None if delta_bias is None else dbias.sum(0).to(delta_bias.dtype),
     )
