@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 from mamba_dense.engine import distributed
 from mamba_dense.engine.checkpoints import write_whole
+from mamba_dense.engine.train import drop_pretrained, use_whole_checkpoints
 from mamba_dense.weights.load import load_model_weights
 
 
@@ -40,7 +41,8 @@ def evaluate(
     cfg.launcher = launcher
     notices = distributed.settle(cfg)
     cfg.load_from, cfg.resume = None, False
-    cfg.model.backbone.init_cfg = None  # the checkpoint brings the weights
+    use_whole_checkpoints(cfg)
+    drop_pretrained(cfg)
     if tta:
         use_tta(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

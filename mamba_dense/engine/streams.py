@@ -7,7 +7,7 @@ sample is augmented under a seed made of the run's seed and its position in the 
 samples, each training step runs under one made of seed, rank and iteration (`StepSeedHook`). Hence
 neither the number of workers, nor a kill, nor a validation in between changes what comes next, and
 two processes see the very samples that one would. Transforms with a private generator are not
-reached.
+reached; bitwise equality on a GPU also wants `randomness=dict(deterministic=True)`.
 """
 
 import random

@@ -38,7 +38,9 @@ def settle(
     seed = None
     if resume is not None:
         notices.append(settle_resume(cfg, resume))
-        seed = checkpoint_seed(cfg.load_from) if cfg.resume else None
+        if cfg.resume:
+            seed = checkpoint_seed(cfg.load_from)
+            drop_pretrained(cfg)
     settle_seed(cfg, seed)
     use_streams(cfg)
     use_whole_checkpoints(cfg)
@@ -82,6 +84,13 @@ def settle_resume(cfg: Config, resume: str) -> str:
 def checkpoint_seed(path: str) -> int | None:
     """The seed of the run that wrote a checkpoint."""
     return _load_checkpoint(path, map_location='cpu').get('meta', {}).get('seed')
+
+
+def drop_pretrained(cfg: Config) -> None:
+    """Do not fetch pretrained weights for a network that a checkpoint fills in full."""
+    backbone = cfg.model.get('backbone') or {}
+    if (backbone.get('init_cfg') or {}).get('type') == 'Pretrained':
+        backbone.init_cfg = None
 
 
 def settle_seed(cfg: Config, resumed: int | None) -> None:

@@ -35,7 +35,7 @@ model = dict(
         norm_cfg=norm_cfg,
     ),
 )
-data = dict(data_root=data_root, metainfo=metainfo, img_suffix='{suffix}')
+common = dict(data_root=data_root, metainfo=metainfo, img_suffix='{suffix}')
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
@@ -44,8 +44,8 @@ train_pipeline = [
     dict(type='PhotoMetricDistortion'),
     dict(type='PackSegInputs'),
 ]
-train_dataloader = dict(dataset=dict(**data, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(**data))
+train_dataloader = dict(dataset=dict(**common, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(**common))
 test_dataloader = val_dataloader
 """
 
@@ -54,7 +54,7 @@ def write_config(path: str | Path, data: str | Path) -> None:
     """Write a config for the folder `data` (see `prepare.py`) to `path`.
 
     Raises:
-        FileExistsError: `path` is there already.
+        FileExistsError, FileNotFoundError: `path` is there already; no source tree, no bases.
     """
     path, data = Path(path), Path(data)
     if path.exists():
@@ -66,6 +66,10 @@ def write_config(path: str | Path, data: str | Path) -> None:
     with Image.open(images[0]) as image:
         side = min(image.size)
     bases = Path(__file__).resolve().parents[2] / 'configs' / '_base_'
+    if not bases.is_dir():
+        raise FileNotFoundError(
+            f'{bases}: no such folder; --config needs the source tree, where configs are'
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     text = _TEMPLATE.format(
         arch='nano',

@@ -1,6 +1,9 @@
 """Every config loads and builds, its heads fit its backbone, and the small ones train a step."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -141,3 +144,24 @@ def test_readme_and_metafile_name_every_config():
             assert f'configs/{folder.name}/{file.name}' in metafile
             stem = file.stem.removeprefix('vmamba-').split('_upernet')[0]
             assert f'| {stem} |' in readme or file.name in readme
+
+
+def test_segmentation_needs_no_other_task():
+    """With only the seg extra: mmdet and MONAI are absent, and nothing asks for them in vain."""
+    code = (
+        'import sys\n'
+        'sys.modules["mmdet"] = sys.modules["monai"] = None\n'
+        'from mmengine.config import Config\n'
+        'from mmseg.apis import init_model\n'
+        'from mamba_dense.segmentation.guard import CheckSample\n'
+        f'cfg = Config.fromfile({str(ROOT / "configs" / SMALL[0])!r})\n'
+        'assert init_model(cfg, device="cpu").backbone.out_channels\n'
+        'found = [name for name in sys.modules if name.split(".")[0] in ("mmdet", "monai")]\n'
+        'assert found == ["mmdet", "monai"] or found == ["monai", "mmdet"], found\n'
+    )
+    paths = os.pathsep.join([str(ROOT), str(ROOT / 'kernels'), os.environ.get('PYTHONPATH', '')])
+    env = {**os.environ, 'PYTHONPATH': paths}
+    result = subprocess.run(
+        [sys.executable, '-c', code], env=env, capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 0, result.stderr

@@ -1,4 +1,4 @@
-"""tools/prepare_data.py: from two folders to a config that trains, in commands a user would type."""
+"""tools/prepare_data.py: from two folders to a config, in commands a user would type."""
 
 import subprocess
 import sys

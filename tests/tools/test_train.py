@@ -1,10 +1,13 @@
 """tools/train.py: killed and resumed, in two processes, on bad input."""
 
+import json
 import signal
 
 import pytest
 import torch
+from mmengine.config import Config
 
+from mamba_dense.engine.evaluate import evaluate
 from mamba_dense.segmentation.prepare import write_sample
 
 from .training import losses, train_here, train_there, weights, write_config
@@ -34,17 +37,25 @@ def data(tmp_path_factory):
     return write_sample('nuclei', tmp_path_factory.mktemp('data') / 'nuclei')
 
 
+@pytest.fixture(scope='module', params=['conv', pytest.param('nano', marks=pytest.mark.full)])
+def network(request):
+    return request.param
+
+
 @pytest.fixture(scope='module')
-def whole(data, tmp_path_factory):
+def whole(network, data, tmp_path_factory):
     """An uninterrupted run: its losses, its work folder."""
     folder = tmp_path_factory.mktemp('whole')
-    return train_here(write_config(folder, data), folder / 'work'), folder / 'work'
+    config = write_config(folder, data, network=network)
+    return train_here(config, folder / 'work'), folder / 'work'
 
 
-def killed(folder, data, before=-1, writing=-1):
+def killed(config, before=-1, writing=-1):
     """A run that was killed; its work folder."""
+    folder = config.parent
     (folder / 'killer.py').write_text(_KILLER)
-    config = write_config(folder, data, _KILLED)
+    config = config.rename(folder / 'killed.py')
+    config.write_text(config.read_text() + _KILLED)
     result = train_there(
         [config, '--work-dir', folder / 'work'],
         KILL_BEFORE=str(before),
@@ -64,40 +75,87 @@ def assert_same_run(expected, got):
         assert torch.equal(ours[name], tensor), name
 
 
-def test_killed_between_checkpoints(whole, data, tmp_path):
-    work = killed(tmp_path, data, before=10)
-    got = train_here(write_config(tmp_path, data), work, resume='auto')
+def test_killed_between_checkpoints(whole, network, data, tmp_path):
+    work = killed(write_config(tmp_path, data, network=network), before=10)
+    config = write_config(tmp_path, data, network=network)
+    got = train_here(config, work, resume='auto')
     assert_same_run(whole, (got, work))
 
 
-def test_killed_while_saving_and_previous_one_damaged(whole, data, tmp_path, caplog):
-    work = killed(tmp_path, data, writing=12)
+def test_killed_while_saving_and_previous_one_damaged(whole, network, data, tmp_path):
+    work = killed(write_config(tmp_path, data, network=network), writing=12)
     assert [file.name for file in sorted(work.glob('iter_*.pth'))] == ['iter_4.pth', 'iter_8.pth']
     assert list(work.glob('*.part'))
     newest = work / 'iter_8.pth'
     newest.write_bytes(newest.read_bytes()[:-1000])
-    got = train_here(
-        write_config(tmp_path, data), work, resume='auto', train_dataloader__num_workers=2
-    )
+    config = write_config(tmp_path, data, network=network)
+    got = train_here(config, work, resume='auto', train_dataloader__num_workers=2)
     assert not list(work.glob('*.part'))
     assert_same_run(whole, (got, work))
 
 
-def test_two_processes_train_as_one(data, tmp_path):
+def test_checkpoints_kept(whole):
+    """The last two, the best one, and the file that names the last."""
+    names = sorted(file.name for file in whole[1].iterdir() if file.is_file())
+    assert [name for name in names if name.startswith('iter_')] == ['iter_12.pth', 'iter_8.pth']
+    assert len([name for name in names if name.startswith('best_')]) == 1
+    assert (whole[1] / 'last_checkpoint').read_text().endswith('iter_12.pth')
+
+
+def test_notice_of_batch_norm(whole, network):
+    log = next(whole[1].glob('*/*.log')).read_text()
+    assert ('SyncBN becomes BN' in log) == (network == 'conv')
+
+
+def test_two_processes_train_as_one(network, data, tmp_path):
     # no dropout: its masks are drawn in each process over its own half of the batch. The norms are
-    # SyncBN, so that the statistics are those of the whole batch.
+    # SyncBN, whose statistics are those of the whole batch, or GroupNorm, which has none.
     plain = """
 model['decode_head']['dropout_ratio'] = 0.0
 model['auxiliary_head']['dropout_ratio'] = 0.0
 """
+    if network == 'nano':
+        plain += "model['backbone'] = dict(drop_path_rate=0.0)\n"
     (tmp_path / 'one').mkdir()
-    one = train_here(write_config(tmp_path / 'one', data, plain), tmp_path / 'one' / 'work')
-    config = write_config(tmp_path, data, f'{plain}train_dataloader["batch_size"] = 2\n')
+    config = write_config(tmp_path / 'one', data, plain, network)
+    one = train_here(config, tmp_path / 'one' / 'work')
+    half = f'{plain}train_dataloader["batch_size"] = 2\n'
+    config = write_config(tmp_path, data, half, network)
     result = train_there([config, '--work-dir', tmp_path / 'work'], processes=2)
     assert result.returncode == 0, result.stderr
-    assert 'SyncBN becomes mamba_dense.ProcessSyncBN' in result.stdout + result.stderr
+    notice = 'SyncBN becomes mamba_dense.ProcessSyncBN' in result.stdout + result.stderr
+    assert notice == (network == 'conv')
     assert losses(tmp_path / 'work') == pytest.approx(one, rel=1e-5)
     two, whole = weights(tmp_path / 'work'), weights(tmp_path / 'one' / 'work')
     assert two.keys() == whole.keys()
     for name in whole:
         torch.testing.assert_close(two[name], whole[name], rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_mixed_precision(network, data, tmp_path):
+    config = write_config(tmp_path, data, network=network)
+    got = train_here(config, tmp_path / 'work', amp=True, train_cfg__max_iters=4)
+    assert len(got) == 4
+    assert all(0.1 < loss < 2 for loss in got)
+    kept = weights(tmp_path / 'work', 'iter_4.pth').values()
+    assert {tensor.dtype for tensor in kept} <= {torch.float32, torch.int64}
+
+
+def test_scores_of_a_checkpoint(whole, network, data, tmp_path):
+    cfg = Config.fromfile(write_config(tmp_path, data, network=network))
+    cfg.work_dir = str(tmp_path / 'work')
+    cfg.visualizer.name = cfg.experiment_name = f'test_{network}'
+    scores = evaluate(cfg, str(whole[1] / 'iter_12.pth'), out=tmp_path / 'scores.json')
+    assert json.loads((tmp_path / 'scores.json').read_text()) == scores
+    text = next(whole[1].glob('*/vis_data/scalars.json')).read_text()
+    last = [json.loads(line) for line in text.splitlines() if 'Dice.nucleus' in line][-1]
+    assert scores['Dice.nucleus'] == pytest.approx(last['Dice.nucleus'], abs=0.01)
+
+
+def test_checkpoint_of_another_network_is_refused(whole, network, data, tmp_path):
+    other = {'conv': 'nano', 'nano': 'conv'}[network]
+    cfg = Config.fromfile(write_config(tmp_path, data, network=other))
+    cfg.work_dir = str(tmp_path / 'work')
+    cfg.visualizer.name = cfg.experiment_name = f'other_{network}'
+    with pytest.raises(ValueError, match='iter_12.pth'):
+        evaluate(cfg, str(whole[1] / 'iter_12.pth'))

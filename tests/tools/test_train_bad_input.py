@@ -7,13 +7,15 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 
 from mamba_dense.engine import checkpoints
+from mamba_dense.engine.train import settle
 from mamba_dense.segmentation.data_check import DataError
 from mamba_dense.segmentation.prepare import write_sample
 
-from .training import train_here, write_config
+from .training import train_here, train_there, write_config
 
 IMAGE = 'img_dir/train/nuclei_x0_y0.png'
 MASK = 'ann_dir/train/nuclei_x0_y0.png'
@@ -144,3 +146,43 @@ def test_resume_refusals(data, tmp_path):
     broken.write_bytes(b'PK\x03\x04 and no more')
     with pytest.raises(ValueError, match='not a whole checkpoint'):
         train_here(config, tmp_path / 'work', resume=str(broken))
+
+
+def test_launcher_without_its_environment(data, tmp_path, monkeypatch):
+    for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'):
+        monkeypatch.delenv(name, raising=False)
+    cfg = Config.fromfile(write_config(tmp_path, data))
+    cfg.work_dir = str(tmp_path / 'work')
+    with pytest.raises(RuntimeError, match='needs RANK, WORLD_SIZE, LOCAL_RANK .*torchrun'):
+        settle(cfg, launcher='pytorch')
+    with pytest.raises(ValueError, match="launcher='horse' is unknown; known: none, pytorch"):
+        settle(cfg, launcher='horse')
+
+
+def test_pretrained_weights_are_not_fetched_on_resume(data, tmp_path):
+    extra = (
+        "model['backbone']['init_cfg'] = dict(type='Pretrained', checkpoint='file:///gone.pth')\n"
+    )
+    cfg = Config.fromfile(write_config(tmp_path, data, extra))
+    cfg.work_dir = str(tmp_path / 'work')
+    settle(cfg, resume='auto')
+    assert cfg.model.backbone.init_cfg is not None
+    (tmp_path / 'work').mkdir()
+    torch.save({'meta': {'seed': 5}}, tmp_path / 'work' / 'iter_4.pth')
+    settle(cfg, resume='auto')
+    assert cfg.model.backbone.init_cfg is None
+    assert cfg.randomness.seed == 5
+
+
+def test_command_line(data, tmp_path):
+    """No traceback where the user can help it: wrong config name, spoiled data."""
+    gone = train_there([tmp_path / 'small.txt'])
+    assert gone.returncode == 1
+    assert gone.stderr.splitlines()[-1].startswith(
+        f'error: {tmp_path / "small.txt"}: no such config'
+    )
+    (data / IMAGE).write_bytes(b'')
+    spoiled = train_there([write_config(tmp_path, data), '--work-dir', tmp_path / 'work'])
+    assert spoiled.returncode == 1
+    assert 'an empty file' in spoiled.stderr
+    assert 'Traceback' not in spoiled.stderr

@@ -14,18 +14,24 @@ from mamba_dense.segmentation.guard import guard
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# a small convolutional network whose heads have dropout and norms over the batch: what a resumed
-# run and a run of two processes can get wrong, in a second or two
+# 'conv' is a small convolutional network whose heads have dropout and norms over the batch: what a
+# resumed run and a run of two processes can get wrong, in a second or two; 'nano' has drop path,
+# and GroupNorm, which does not see how a batch is spread
+NETWORKS = {
+    'conv': """
+    backbone=dict(_delete_=True, type='ResNet', depth=18, base_channels=4, norm_cfg=norm),
+    decode_head=dict(in_channels=[4, 8, 16, 32], channels=8,
+                     norm_cfg=dict(_delete_=True, type='SyncBN')),
+    auxiliary_head=dict(in_channels=16, channels=4, norm_cfg=dict(_delete_=True, type='SyncBN')),
+""",
+    'nano': '',
+}
 _CONFIG = """
 _base_ = ['{root}/configs/vmamba/vmamba-nano_upernet_nuclei-128x128.py']
 norm = dict(type='SyncBN')
 model = dict(
     data_preprocessor=dict(size=(64, 64)),
-    backbone=dict(_delete_=True, type='ResNet', depth=18, base_channels=4, norm_cfg=norm),
-    decode_head=dict(in_channels=[4, 8, 16, 32], channels=8,
-                     norm_cfg=dict(_delete_=True, type='SyncBN')),
-    auxiliary_head=dict(in_channels=16, channels=4, norm_cfg=dict(_delete_=True, type='SyncBN')),
-)
+{network})
 crop = dict(type='RandomCrop', crop_size=(64, 64))
 pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), crop,
             dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion'),
@@ -41,14 +47,17 @@ env_cfg = dict(cudnn_benchmark=False)
 """
 
 
-def write_config(folder: Path, data: Path, extra: str = '') -> Path:
+def write_config(folder: Path, data: Path, extra: str = '', network: str = 'conv') -> Path:
     """The small config over prepared `data`, as a file; `extra` is appended."""
     path = folder / 'small.py'
-    path.write_text(_CONFIG.format(root=ROOT.as_posix(), data=data.as_posix()) + extra)
+    values = {'root': ROOT.as_posix(), 'data': data.as_posix(), 'network': NETWORKS[network]}
+    path.write_text(_CONFIG.format(**values) + extra)
     return path
 
 
-def train_here(config: Path, work_dir: Path, resume: str | None = None, **options) -> list[float]:
+def train_here(
+    config: Path, work_dir: Path, resume: str | None = None, amp: bool = False, **options
+) -> list[float]:
     """Train in this process; the loss of every iteration."""
     cfg = Config.fromfile(config)
     cfg.work_dir = str(work_dir)
@@ -57,7 +66,7 @@ def train_here(config: Path, work_dir: Path, resume: str | None = None, **option
     name = f'{work_dir.parent.name}_{len(list(work_dir.glob("*/vis_data")))}'
     cfg.experiment_name = cfg.visualizer.name = name
     guard(cfg)
-    run(cfg, settle(cfg, resume=resume))
+    run(cfg, settle(cfg, resume=resume, amp=amp))
     return losses(work_dir)
 
 

@@ -2,7 +2,7 @@
 _base_ = './folder.py'
 data_root = 'data/nuclei'
 metainfo = dict(classes=('background', 'nucleus'), palette=[[0, 0, 0], [255, 200, 0]])
-data = dict(data_root=data_root, metainfo=metainfo, img_suffix='.png')
+common = dict(data_root=data_root, metainfo=metainfo, img_suffix='.png')
 crop_size = (128, 128)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -13,6 +13,6 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs'),
 ]
-train_dataloader = dict(dataset=dict(**data, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(**data))
+train_dataloader = dict(dataset=dict(**common, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(**common))
 test_dataloader = val_dataloader
