@@ -106,9 +106,9 @@ class Setup:
         self.record.write_text(json.dumps(self.done, indent=1))
         say(f'      done in {spell(time.monotonic() - start)}')
 
-    def pip(self, *arguments):
+    def pip(self, *arguments, env=None):
         command = [self.python, '-m', 'pip', 'install', '--no-input', '--progress-bar', 'off']
-        run([*command, '--disable-pip-version-check', *arguments], self.log)
+        run([*command, '--disable-pip-version-check', *arguments], self.log, env)
 
     def make_venv(self):
         usable = (
@@ -158,6 +158,10 @@ class Setup:
         ]
         self.pip('--no-build-isolation', *named)
 
+    def install_package(self):
+        editable = ('--no-build-isolation', '--no-deps', '--editable', str(ROOT))
+        self.pip(*editable, env={'MAMBA_KERNELS_BUILD': '0'})  # the next step builds them
+
     def build_kernels(self):
         """A machine that cannot build them runs the pure torch backend."""
         if os.environ.get('MAMBA_KERNELS_BUILD') == '0':
@@ -196,10 +200,8 @@ class Setup:
         name = f'packages of {",".join(self.extras)}'
         self.step(5, name, '30 s and a download of 350 MB', key, self.install_extras)
         texts = [(ROOT / file).read_text() for file in ('setup.cfg', 'setup.py', 'pyproject.toml')]
-        editable = ('--no-build-isolation', '--no-deps', '--editable', str(ROOT))
-        self.step(
-            6, 'mamba_dense', 'about 3 s', digest(texts, str(ROOT)), lambda: self.pip(*editable)
-        )
+        key = digest(texts, str(ROOT))
+        self.step(6, 'mamba_dense', 'about 3 s', key, self.install_package)
         self.step(7, 'C++ kernels', 'about 15 s', kernel_key(self.facts), self.build_kernels)
 
 
