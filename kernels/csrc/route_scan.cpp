@@ -4,8 +4,6 @@
 // inside the kernel. Forward, a task is one block of LANES channels of one batch item and walks all routes in turn, so
 // that it alone owns its columns of y. Backward, the routes are passes of the caller; a task is a chunk of blocks, which
 // owns its columns of dx and a partial sum of the parameters' gradients in step order, which library.cpp adds up.
-#include <cstdlib>
-
 #include "scan_tile.h"
 
 namespace MAMBA_ISA {
@@ -253,8 +251,8 @@ static void backward_chunk(const RouteScan& scan, int64_t batch, int64_t chunk, 
 static void backward(const RouteScan& scan, int64_t begin, int64_t end) {
   const int64_t blocks = block_count(scan.dim, LANES);
   const int64_t most = block_count(blocks, static_cast<int>(scan.chunks));
-  BackBlock* parts = static_cast<BackBlock*>(std::aligned_alloc(64, most * sizeof(BackBlock)));
-  GradScratch* scratch = static_cast<GradScratch*>(std::aligned_alloc(64, sizeof(GradScratch)));
+  BackBlock* parts = make_room<BackBlock>(most);
+  GradScratch* scratch = make_room<GradScratch>(1);
   for (int64_t task = begin; task < end; ++task) {
     const int64_t chunk = task % scan.chunks;
     const int64_t first = blocks * chunk / scan.chunks, last = blocks * (chunk + 1) / scan.chunks;

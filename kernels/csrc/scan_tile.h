@@ -8,6 +8,8 @@
 // so that dx_t = delta_t s_t and ddelta_t = x_t s_t + q_t. h is recomputed inside the tile, never divided back.
 #pragma once
 
+#include <cstdlib>
+
 #include "kernels.h"
 #include "simd.h"
 
@@ -172,6 +174,15 @@ MAMBA_INLINE vec gather_column(const float* matrix, int64_t columns, int64_t col
 
 MAMBA_INLINE void scatter_column(float* matrix, int64_t columns, int64_t column, int count, vec value) {
   for (int lane = 0; lane < count; ++lane) matrix[lane * columns + column] = value[lane];
+}
+
+// Room for `count` objects of vectors, to be given back by std::free.
+template <typename T>
+static T* make_room(int64_t count) {
+  const size_t bytes = (count * sizeof(T) + 63) / 64 * 64;
+  void* room = std::aligned_alloc(64, bytes);
+  if (room == nullptr) std::abort();
+  return static_cast<T*>(room);
 }
 
 MAMBA_INLINE int smaller(int64_t a, int64_t b) { return static_cast<int>(a < b ? a : b); }

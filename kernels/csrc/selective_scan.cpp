@@ -3,8 +3,6 @@
 // A task forward is one block of LANES channels of one group; a tile of its rows is transposed in registers, so that
 // channels become lanes. A task backward is a chunk of blocks of one group: dB and dC are sums over channels, kept as
 // whole vectors over the blocks of the chunk and reduced over the lanes once per tile.
-#include <cstdlib>
-
 #include "scan_tile.h"
 
 namespace MAMBA_ISA {
@@ -220,8 +218,8 @@ static void backward(const SelectiveScan& scan, int64_t begin, int64_t end) {
   const int64_t channels = scan.dim / scan.groups;
   const int64_t blocks = block_count(channels, LANES);
   const int64_t most = block_count(blocks, static_cast<int>(scan.chunks));
-  BackBlock* parts = static_cast<BackBlock*>(std::aligned_alloc(64, most * sizeof(BackBlock)));
-  GradScratch* scratch = static_cast<GradScratch*>(std::aligned_alloc(64, sizeof(GradScratch)));
+  BackBlock* parts = make_room<BackBlock>(most);
+  GradScratch* scratch = make_room<GradScratch>(1);
   for (int64_t task = begin; task < end; ++task) {
     const int64_t chunk = task % scan.chunks, group = task / scan.chunks % scan.groups;
     const int64_t first = blocks * chunk / scan.chunks, last = blocks * (chunk + 1) / scan.chunks;

@@ -14,6 +14,7 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -87,14 +88,15 @@ def instruction_sets() -> tuple[InstructionSet, ...]:
     return INSTRUCTION_SETS[MACHINES[machine]]
 
 
-def compiler() -> tuple[str, str] | None:
+def compiler() -> tuple[list[str], str] | None:
     """Command and version line of the C++ compiler: CXX, else c++, g++ or clang++."""
-    chosen = os.environ.get('CXX')
+    chosen = os.environ.get('CXX', '').strip()
     for name in (chosen,) if chosen else ('c++', 'g++', 'clang++'):
-        command = shutil.which(name)
-        if command is None:
+        command = shlex.split(name)
+        if shutil.which(command[0]) is None:
             continue
-        answer = subprocess.run([command, '--version'], capture_output=True, text=True, check=False)
+        asked = [*command, '--version']
+        answer = subprocess.run(asked, capture_output=True, text=True, check=False)
         if answer.returncode == 0 and answer.stdout:
             return command, answer.stdout.splitlines()[0]
     return None
@@ -123,7 +125,7 @@ def _run(command: list[str]) -> None:
         raise BuildError(f'{command[0]} failed ({done.returncode}): {cause.strip()}')
 
 
-def _compile(command: str, folder: Path, output: Path) -> None:
+def _compile(command: list[str], folder: Path, output: Path) -> None:
     """All objects side by side, then the link."""
     torch_home = Path(torch.__file__).parent
     jobs = []
@@ -136,13 +138,13 @@ def _compile(command: str, folder: Path, output: Path) -> None:
 
     def compile_one(job: tuple[str, str, tuple[str, ...]]) -> None:
         name, target, flags = job
-        _run([command, *FLAGS, *flags, '-c', str(sources() / name), '-o', str(folder / target)])
+        _run([*command, *FLAGS, *flags, '-c', str(sources() / name), '-o', str(folder / target)])
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         list(pool.map(compile_one, jobs))
     objects = [str(folder / target) for _, target, _ in jobs]
     _run(
-        [command, '-shared', *objects, f'-L{torch_home / "lib"}', '-ltorch_cpu', '-o', str(output)]
+        [*command, '-shared', *objects, f'-L{torch_home / "lib"}', '-ltorch_cpu', '-o', str(output)]
     )
 
 
@@ -213,7 +215,7 @@ def main() -> int:
     """`python -m mamba_kernels.build`: the exit status is 1 where the library cannot be built."""
     try:
         sys.stdout.write(f'{build(force="--force" in sys.argv[1:])}\n')
-    except BuildError as error:
+    except (BuildError, OSError) as error:
         sys.stderr.write(f'mamba_kernels: {error}; the chunked backend serves instead\n')
         return 1
     return 0
