@@ -174,6 +174,14 @@ def refuse_unsupported(op: str, name: str, *tensors: Tensor | None) -> None:
         raise ValueError(f'{op}: backend {name!r} cannot serve this call: {reason}')
 
 
+def full_precision(tensor: Tensor) -> contextlib.AbstractContextManager:
+    """Autocast off for the device of `tensor`: products in a scan keep the dtype of its state."""
+    device = tensor.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return contextlib.nullcontext()
+
+
 def explain(op: str, *tensors: Tensor | None) -> str:
     """Which backend would serve a call of `op` on `tensors` and why not the others, as text.
 

@@ -6,10 +6,12 @@ For every batch item, route k and step t, with token p = routes[k, t]:
     h_t     = exp(delta A[k]) h_{t-1} + delta B_p x_p,  h_{-1} = 0
     y[p]   += C_p . h_t + D[k] x_p
 
-It is VMamba's SS2D core (arXiv 2401.10166, section 4.2) without the copies: projections commute with
-a permutation of the tokens, so `params` is computed once in token order and read through the routes.
+It is VMamba's SS2D core (arXiv 2401.10166, section 4.2) without the copies: projections commute
+with a permutation of the tokens, so `params` is computed once in token order and read through the
+routes.
 """
 
+import math
 import weakref
 from functools import lru_cache
 
@@ -18,7 +20,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from .. import dispatch
-from ..checks import CHECKPOINT, check_dtype, check_route_scan, check_table
+from ..checks import (
+    CHECKPOINT,
+    check_axes,
+    check_dtype,
+    check_route_scan,
+    check_table,
+    check_tensors,
+)
 from ..selective_scan.chunked import compute_dtype
 from ..selective_scan.op import refuse_double_backward
 from .reference import route_scan as reference
@@ -92,6 +101,8 @@ def route_scan(
 
 def _table(routes: Routes, x: Tensor) -> Tensor:
     """The routes as a table, not yet checked if the caller made it."""
+    check_tensors({'x': x})
+    check_axes('x', x, ('batch', 'tokens', 'dim'))
     if isinstance(routes, Tensor):
         return routes
     name, grid = (routes, x.shape[1:2]) if isinstance(routes, str) else routes
