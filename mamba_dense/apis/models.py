@@ -7,11 +7,10 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from ..engine.shipped import configs
 from ..registry import MODELS
 from ..weights import zoo
 
-# the configs lie beside the package in a checkout; a plain install has none
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 _TASKS = ('classification', 'segmentation')
 # ImageNet classifiers are tested on the centre of a picture whose short side is 8/7 of it
 _CLASSIFIER_RESIZE = 8 / 7
@@ -123,13 +122,12 @@ def _read(path: Path) -> Config:
 
 @cache
 def _config_files() -> dict[str, Path]:
-    """Configs of this checkout by name, the bases left out."""
-    found = CONFIGS.glob('[!_]*/*.py') if CONFIGS.is_dir() else ()
-    return {path.stem: path for path in sorted(found)}
+    """The project's configs by name, the bases left out."""
+    return {path.stem: path for path in sorted(configs().glob('[!_]*/*.py'))}
 
 
 def _segmentor_config(record: zoo.WeightFile) -> Config:
-    """The config of this checkout for the network that a published file holds."""
+    """The project's config for the network that a published file holds."""
     for path in _config_files().values():
         cfg = _read(path)
         backbone, head = cfg.model.get('backbone', {}), cfg.model.get('decode_head', {})
@@ -137,7 +135,7 @@ def _segmentor_config(record: zoo.WeightFile) -> Config:
         if have == (record.backbone, record.arch, record.num_classes):
             return cfg
     raise ValueError(
-        f'{record.name!r} needs its config, and none of {CONFIGS} is a {record.network} of '
-        f'{record.arch} with {record.num_classes} classes; run from a checkout of mamba_dense, or '
-        'give a config file and the weights as checkpoint.'
+        f'{record.name!r} needs its config, and none in {configs()} is a {record.network} of '
+        f'{record.arch} with {record.num_classes} classes: give a config file and the weights as '
+        'checkpoint.'
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from mamba_dense.engine.shipped import configs
 from mamba_dense.segmentation.data_check import IMAGE_SUFFIXES
 
 _TEMPLATE = """# UPerNet on {arch} for {root}; every value may be changed
@@ -54,7 +55,7 @@ def write_config(path: str | Path, data: str | Path) -> None:
     """Write a config for the folder `data` (see `prepare.py`) to `path`.
 
     Raises:
-        FileExistsError, FileNotFoundError: `path` is there already; no source tree, no bases.
+        FileExistsError: `path` is there already.
     """
     path, data = Path(path), Path(data)
     if path.exists():
@@ -65,16 +66,11 @@ def write_config(path: str | Path, data: str | Path) -> None:
     ]
     with Image.open(images[0]) as image:
         side = min(image.size)
-    bases = Path(__file__).resolve().parents[2] / 'configs' / '_base_'
-    if not bases.is_dir():
-        raise FileNotFoundError(
-            f'{bases}: no such folder; --config needs the source tree, where configs are'
-        )
     path.parent.mkdir(parents=True, exist_ok=True)
     text = _TEMPLATE.format(
         arch='nano',
         root=data.resolve().as_posix(),
-        base=bases.as_posix(),
+        base=(configs() / '_base_').as_posix(),
         classes=repr(tuple(classes)),
         number=len(classes),
         crop=max(64, min(512, side // 32 * 32)),
