@@ -118,14 +118,11 @@ def weights_of(case: Case) -> dict[str, torch.Tensor]:
 def require(op: str, backend: str) -> str:
     """The device to test a backend on; skips with its own reason where it cannot run."""
     reason = dispatch.unavailable(op, backend)
+    if reason is None and backend == 'triton' and not CUDA:
+        reason = 'interpreted, which only small sizes bear: tests/kernels/test_triton_scans.py'
     if reason is not None:
         pytest.skip(reason)
     return 'cuda' if CUDA and backend == 'triton' else 'cpu'
-
-
-def interpreted(backend: str) -> bool:
-    """Triton without a GPU: its interpreter bears small sizes only (larger: test_triton_*.py)."""
-    return backend == 'triton' and not CUDA
 
 
 def compare(got: dict, wanted: dict, tolerance: dict[torch.dtype, float]) -> None:

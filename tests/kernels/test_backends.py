@@ -12,7 +12,6 @@ from .cases import (
     Case,
     check,
     compare,
-    interpreted,
     require,
     routed,
     selective,
@@ -27,11 +26,11 @@ GRIDS = ((1, 7), (13, 9), (9, 1))
 pytestmark = pytest.mark.usefixtures('nan_filled_empty')
 
 
-def small(op, *, batch=2, backend='chunked', dim=13):
-    """A case of middle size: two tiles, or what Triton's interpreter bears."""
+def small(op, *, batch=2, dim=13):
+    """A case of two tiles."""
     if op == 'selective_scan':
-        return selective(11 if interpreted(backend) else 71, batch=batch, dim=dim)
-    return routed((3, 4) if interpreted(backend) else (7, 11), batch=batch, dim=dim)
+        return selective(71, batch=batch, dim=dim)
+    return routed((7, 11), batch=batch, dim=dim)
 
 
 def dtypes(backend):
@@ -41,8 +40,6 @@ def dtypes(backend):
 @BACKENDS
 @pytest.mark.parametrize('length', LENGTHS)
 def test_selective_scan_of_every_length(backend, length):
-    if interpreted(backend):
-        length = min(length, 17)
     for dtype in dtypes(backend):
         check(selective(length), backend, dtype)
 
@@ -50,16 +47,13 @@ def test_selective_scan_of_every_length(backend, length):
 @BACKENDS
 @pytest.mark.parametrize('grid', GRIDS, ids=lambda grid: 'x'.join(map(str, grid)))
 def test_route_scan_of_every_grid(backend, grid):
-    if interpreted(backend):
-        grid = tuple(min(side, 4) for side in grid)
     for dtype in dtypes(backend):
         check(routed(grid), backend, dtype)
 
 
 @BACKENDS
 def test_route_scan_of_a_thousand_tokens(backend):
-    grid = (2, 8) if interpreted(backend) else (25, 40)
-    check(routed(grid, batch=1, routes='bidirectional'), backend, torch.float32)
+    check(routed((25, 40), batch=1, routes='bidirectional'), backend, torch.float32)
 
 
 @BACKENDS
@@ -67,7 +61,7 @@ def test_route_scan_of_a_thousand_tokens(backend):
 def test_selective_scan_of_every_form(backend, form):
     """Groups; one B and C; constant ones; without skip, gate, bias and softplus."""
     case = selective(
-        9 if interpreted(backend) else 70,
+        70,
         dim=12,
         groups=3 if form == 'grouped' else 1,
         form=form if form in ('shared', 'constant') else 'grouped',
@@ -89,8 +83,6 @@ def test_one_constant_matrix_beside_a_grouped_one(backend, constant):
     ('dim', 'state', 'rank'), [(1, 1, 1), (37, 1, 2), (18, 16, 12), (3, 64, 64)]
 )
 def test_odd_widths_states_and_ranks(backend, dim, state, rank):
-    if interpreted(backend) and state * rank > 192:
-        state, rank = 8, 6
     check(selective(7, dim=dim, state=state), backend, torch.float32)
     check(routed((2, 3), dim=dim, state=state, rank=rank), backend, torch.float32)
 
@@ -114,14 +106,14 @@ def test_tokens_on_no_route_get_zero(backend):
 @OPS
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16], ids=['bfloat16', 'float16'])
 def test_half_precision(backend, op, dtype):
-    check(small(op, backend=backend), backend, dtype)
+    check(small(op), backend, dtype)
 
 
 @BACKENDS
 @OPS
 def test_inputs_of_any_strides(backend, op):
     device = require(op, backend)
-    case = small(op, backend=backend).to(torch.float32, device)
+    case = small(op).to(torch.float32, device)
     strided = {}
     for name, tensor in case.tensors.items():
         wide = tensor.new_zeros(*tensor.shape, 2).transpose(0, tensor.dim() - 1)
@@ -138,13 +130,11 @@ def test_inputs_of_any_strides(backend, op):
 @BACKENDS
 @pytest.mark.parametrize('size', [-30.0, 30.0])
 def test_extreme_step_sizes(backend, size):
-    length = 9 if interpreted(backend) else 70
-    case = selective(length, full=True)
+    case = selective(70)
     case.tensors['delta'] = torch.full_like(case.tensors['delta'], size)
     case.tensors['delta_bias'].zero_()  # whose sum with 30 would be rounded
     check(case, backend, torch.float32)
-    grid = (2, 3) if interpreted(backend) else (7, 10)
-    case = routed(grid)
+    case = routed((7, 10))
     case.tensors['dt_bias'] = torch.full_like(case.tensors['dt_bias'], size)
     check(case, backend, torch.float32)
 
@@ -152,7 +142,7 @@ def test_extreme_step_sizes(backend, size):
 @BACKENDS
 @OPS
 def test_a_scan_that_forgets_nothing(backend, op):
-    case = small(op, backend=backend)
+    case = small(op)
     case.tensors['A'] = torch.zeros_like(case.tensors['A'])
     check(case, backend, torch.float32)
 
@@ -161,7 +151,7 @@ def test_a_scan_that_forgets_nothing(backend, op):
 @OPS
 def test_an_empty_batch(backend, op):
     device = require(op, backend)
-    case = small(op, batch=0, backend=backend).to(torch.float32, device)
+    case = small(op, batch=0).to(torch.float32, device)
     results, gradients = case.run_both(backend, {'out': torch.zeros(0, 1, 1, device=device)})
     assert not results['out'].numel()
     for name, tensor in case.tensors.items():
@@ -173,7 +163,7 @@ def test_an_empty_batch(backend, op):
 @OPS
 def test_the_same_bits_again_and_with_two_threads(backend, op):
     device = require(op, backend)
-    case = small(op, backend=backend, dim=40).to(torch.float32, device)
+    case = small(op, dim=40).to(torch.float32, device)
     weights = {'out': torch.randn(case.run(backend)['out'].shape, device=device)}
     runs = []
     for threads in (1, 1, 2):
@@ -210,7 +200,7 @@ def test_a_gradient_through_the_last_state_alone(backend):
 @OPS
 def test_inputs_are_left_alone(backend, op):
     device = require(op, backend)
-    case = small(op, backend=backend).to(torch.float32, device)
+    case = small(op).to(torch.float32, device)
     before = {name: tensor.clone() for name, tensor in case.tensors.items()}
     shape = case.run(backend)['out'].shape
     case.run_both(backend, {'out': torch.ones(shape, device=device)})

@@ -8,21 +8,21 @@ from torch.utils.flop_counter import FlopCounterMode
 import mamba_kernels
 from mamba_kernels import dispatch, route_scan, selective_scan
 
-from .cases import FAST, GRADIENT, OUTPUT, Case, compare, interpreted, require, routed, selective
+from .cases import FAST, GRADIENT, OUTPUT, Case, compare, require, routed, selective
 
 BACKENDS = pytest.mark.parametrize('backend', FAST)
 OPS = pytest.mark.parametrize('op', dispatch.OPS)
 
 
-def small(op, backend='chunked'):
+def small(op):
     if op == 'selective_scan':
-        return selective(5 if interpreted(backend) else 67, dim=6, state=3)
-    return routed((2, 3) if interpreted(backend) else (6, 12), dim=6, state=3)
+        return selective(67, dim=6, state=3)
+    return routed((6, 12), dim=6, state=3)
 
 
 def operands(op, backend, device, *, save_states=True):
     """Arguments of the forward operator of an op, as leaves that ask for gradients."""
-    tensors = small(op, backend).to(torch.float32, device).tensors
+    tensors = small(op).to(torch.float32, device).tensors
     if op == 'selective_scan':
         del tensors['z']
     leaves = [tensor.requires_grad_() for tensor in tensors.values()]
@@ -36,8 +36,6 @@ def operands(op, backend, device, *, save_states=True):
 @BACKENDS
 @OPS
 def test_opcheck_of_the_forward_operator(op, backend):
-    if interpreted(backend):
-        pytest.skip('the interpreter cannot run inside the tracer')
     device = require(op, backend)
     forward = getattr(torch.ops.mamba_kernels, f'{op}_forward')
     torch.library.opcheck(forward, operands(op, backend, device))
@@ -46,8 +44,6 @@ def test_opcheck_of_the_forward_operator(op, backend):
 @BACKENDS
 @OPS
 def test_opcheck_of_the_backward_operator(op, backend):
-    if interpreted(backend):
-        pytest.skip('the interpreter cannot run inside the tracer')
     device = require(op, backend)
     *tensors, _, _, _ = operands(op, backend, device)
     saved = getattr(torch.ops.mamba_kernels, f'{op}_forward')(
@@ -64,7 +60,7 @@ def test_opcheck_of_the_backward_operator(op, backend):
 
 def compiled_and_plain(op, backend, engine, dynamic=None):
     device = require(op, backend)
-    case = small(op, backend).to(torch.float32, device)
+    case = small(op).to(torch.float32, device)
     torch._dynamo.reset()
 
     def call(*tensors):
@@ -84,8 +80,6 @@ def compiled_and_plain(op, backend, engine, dynamic=None):
 @BACKENDS
 @OPS
 def test_compiles_as_one_graph(op, backend):
-    if interpreted(backend):
-        pytest.skip('the interpreter cannot run inside the tracer')
     (results, gradients), (got, got_gradients) = compiled_and_plain(op, backend, 'aot_eager')
     for value, target in zip(got, results, strict=True):
         assert torch.equal(value, target)
@@ -111,8 +105,6 @@ def test_compiles_with_the_backend_left_open_and_sizes_that_vary(op):
 @BACKENDS
 @OPS
 def test_compiles_with_inductor(op, backend):
-    if interpreted(backend):
-        pytest.skip('the interpreter cannot run inside the tracer')
     (results, gradients), (got, got_gradients) = compiled_and_plain(op, backend, 'inductor')
     names = [str(i) for i in range(len(results))]
     compare(dict(zip(names, got)), dict(zip(names, results)), GRADIENT)
@@ -141,7 +133,7 @@ def test_a_compiled_call_follows_use_backend(op):
 def test_autocast_keeps_parameters_in_float32(op, backend):
     """Under autocast data is half and parameters are not; the op neither casts nor complains."""
     device = require(op, backend)
-    case = small(op, backend).to(torch.bfloat16, device)
+    case = small(op).to(torch.bfloat16, device)
     plain = case.run(backend)
     with torch.autocast(device, dtype=torch.bfloat16):
         cast = case.run(backend)
@@ -247,11 +239,11 @@ def test_flops_follow_the_convention(op):
 @OPS
 def test_fake_and_meta_tensors_give_shapes_and_dtypes(op, backend):
     require(op, backend)
-    case = small(op, backend).to(torch.float32)
+    case = small(op).to(torch.float32)
     real = case.run('reference')
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         fake = {name: mode.from_tensor(tensor) for name, tensor in case.tensors.items()}
-        found = Case(op, fake, case.options).run('chunked' if backend == 'triton' else backend)
+        found = Case(op, fake, case.options).run(backend)
     meta = Case(op, {k: t.to('meta') for k, t in case.tensors.items()}, case.options).run('chunked')
     for name, value in real.items():
         for other in (found[name], meta[name]):

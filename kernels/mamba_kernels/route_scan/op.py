@@ -106,7 +106,12 @@ def _table(routes: Routes, x: Tensor) -> Tensor:
     if isinstance(routes, Tensor):
         return routes
     name, grid = (routes, x.shape[1:2]) if isinstance(routes, str) else routes
-    return _standard(name, tuple([int(side) for side in grid]), x.device)
+    sides = tuple([int(side) for side in grid])
+    if math.prod(sides) != x.shape[1]:
+        raise ValueError(
+            f'route_scan: routes={routes!r} are {math.prod(sides)} tokens, x has {x.shape[1]}'
+        )
+    return _standard(name, sides, x.device)
 
 
 _checked: 'weakref.WeakValueDictionary[int, Tensor]' = weakref.WeakValueDictionary()
