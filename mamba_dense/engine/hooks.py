@@ -61,6 +61,16 @@ class WholeCheckpointHook(CheckpointHook):
             self.file_backend.remove(self.file_backend.join_path(self.out_dir, '.writable'))
             remove_parts(self.out_dir)
             check_room(self.out_dir, _checkpoint_bytes(runner.model, self.save_optimizer))
+        if self._validation_due(runner):
+            runner.val_loop.run()
+
+    def _validation_due(self, runner) -> bool:
+        """Whether a resumed checkpoint may have missed its validation, which comes after it."""
+        loop = runner.train_loop
+        if self.by_epoch or not runner.iter or runner.val_loop is None:
+            return False
+        last = runner.iter == loop.max_iters
+        return last or bool(self.save_best and runner.iter % loop.val_interval == 0)
 
     def _save_checkpoint_with_step(self, runner, step: int, meta: dict) -> None:
         outdated = self._note_step(runner, step)

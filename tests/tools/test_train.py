@@ -1,6 +1,7 @@
 """tools/train.py: killed and resumed, in two processes, on bad input."""
 
 import json
+import shutil
 import signal
 
 import pytest
@@ -10,7 +11,7 @@ from mmengine.config import Config
 from mamba_dense.engine.evaluate import evaluate
 from mamba_dense.segmentation.prepare import write_sample
 
-from .training import losses, train_here, train_there, weights, write_config
+from .training import losses, scores, train_here, train_there, weights, write_config
 
 # kills the process at a chosen moment, as the power cut or the scheduler would
 _KILLER = """
@@ -102,6 +103,15 @@ def test_checkpoints_kept(whole):
     assert (whole[1] / 'last_checkpoint').read_text().endswith('iter_12.pth')
 
 
+def test_killed_before_the_last_validation(whole, network, data, tmp_path):
+    shutil.copytree(whole[1], tmp_path / 'work')
+    before = scores(tmp_path / 'work')
+    config = write_config(tmp_path, data, network=network)
+    assert train_here(config, tmp_path / 'work', resume='auto') == whole[0]
+    after = scores(tmp_path / 'work')
+    assert after == [*before, before[-1]]
+
+
 def test_notice_of_batch_norm(whole, network):
     log = next(whole[1].glob('*/*.log')).read_text()
     assert ('SyncBN becomes BN' in log) == (network == 'conv')
@@ -111,8 +121,8 @@ def test_two_processes_train_as_one(network, data, tmp_path):
     # no dropout: its masks are drawn in each process over its own half of the batch. The norms are
     # SyncBN, whose statistics are those of the whole batch, or GroupNorm, which has none.
     plain = """
-model['decode_head']['dropout_ratio'] = 0.0
-model['auxiliary_head']['dropout_ratio'] = 0.0
+model.setdefault('decode_head', {})['dropout_ratio'] = 0.0
+model.setdefault('auxiliary_head', {})['dropout_ratio'] = 0.0
 """
     if network == 'nano':
         plain += "model['backbone'] = dict(drop_path_rate=0.0)\n"
@@ -145,11 +155,9 @@ def test_scores_of_a_checkpoint(whole, network, data, tmp_path):
     cfg = Config.fromfile(write_config(tmp_path, data, network=network))
     cfg.work_dir = str(tmp_path / 'work')
     cfg.visualizer.name = cfg.experiment_name = f'test_{network}'
-    scores = evaluate(cfg, str(whole[1] / 'iter_12.pth'), out=tmp_path / 'scores.json')
-    assert json.loads((tmp_path / 'scores.json').read_text()) == scores
-    text = next(whole[1].glob('*/vis_data/scalars.json')).read_text()
-    last = [json.loads(line) for line in text.splitlines() if 'Dice.nucleus' in line][-1]
-    assert scores['Dice.nucleus'] == pytest.approx(last['Dice.nucleus'], abs=0.01)
+    found = evaluate(cfg, str(whole[1] / 'iter_12.pth'), out=tmp_path / 'scores.json')
+    assert json.loads((tmp_path / 'scores.json').read_text()) == found
+    assert found['Dice.nucleus'] == pytest.approx(scores(whole[1])[-1], abs=0.01)
 
 
 def test_checkpoint_of_another_network_is_refused(whole, network, data, tmp_path):

@@ -93,6 +93,13 @@ def losses(work_dir: Path) -> list[float]:
     return [found[step] for step in sorted(found)]
 
 
+def scores(work_dir: Path) -> list[float]:
+    """The nucleus Dice of each validation over all runs of a work folder."""
+    files = sorted(work_dir.glob('*/vis_data/scalars.json'))
+    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    return [line['Dice.nucleus'] for line in lines if 'Dice.nucleus' in line]
+
+
 def weights(work_dir: Path, name: str = 'iter_12.pth') -> dict[str, torch.Tensor]:
     """The weights in a checkpoint."""
     return torch.load(work_dir / name, map_location='cpu', weights_only=False)['state_dict']
