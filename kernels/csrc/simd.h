@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX512F__)
+#if MAMBA_LANES == 16
 #include <immintrin.h>
 #endif
 
@@ -57,7 +57,7 @@ MAMBA_INLINE vec exp2_fraction(vec f) {
 }
 
 // Splits x into an integer part and a fraction; `scale` multiplies by 2^(integer part).
-#if defined(__AVX512F__)
+#if MAMBA_LANES == 16
 MAMBA_INLINE vec round_even(vec x) { return (vec)_mm512_roundscale_ps((__m512)x, 8); }
 
 MAMBA_INLINE vec scale(vec value, vec whole) {
