@@ -9,6 +9,7 @@ convention, in which one multiply-add counts one (see mamba_dense/apis/analysis.
 import argparse
 import sys
 import warnings
+from dataclasses import replace
 
 from mamba_dense.apis.analysis import Analysis, Row, analyze
 
@@ -44,7 +45,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 def table(result: Analysis) -> str:
     """The whole analysis as text."""
-    total = Row('total', *(getattr(result.total, name) for name in Row.__annotations__ if name != 'name'))
+    total = replace(result.total, name='total')
     rows = [HEADINGS, *(cells(row) for row in result.parts), cells(total)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADINGS))]
     lines = []

@@ -1,6 +1,6 @@
 """Speed of networks on this machine: interleaved rounds, medians.
 
-    python tools/benchmark.py CONFIG_OR_NAME [MORE ...] [--shape HEIGHT WIDTH] [--training]
+python tools/benchmark.py CONFIG_OR_NAME [MORE ...] [--shape HEIGHT WIDTH] [--training]
 """
 
 import argparse
@@ -10,10 +10,10 @@ import sys
 import warnings
 
 import torch
-from mamba_kernels import available_backends
 
 from mamba_dense.apis.progress import Progress
 from mamba_dense.apis.speed import Speed, compare
+from mamba_kernels import available_backends
 
 
 def parse_args() -> argparse.Namespace:

@@ -87,8 +87,10 @@ def run(args: argparse.Namespace) -> int:
         progress.step()
         if outcome.error:
             failed.append(outcome)
-    print(f'{count - len(failed)} of {count} pictures in {duration(time.monotonic() - start)}: '
-          f'{args.out}')
+    print(
+        f'{count - len(failed)} of {count} pictures in {duration(time.monotonic() - start)}: '
+        f'{args.out}'
+    )
     if failed:
         print(f'{len(failed)} failed:', file=sys.stderr)
     for outcome in failed:

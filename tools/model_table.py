@@ -1,4 +1,4 @@
-"""Write the table of models into the read-me: measured parameters and FLOPs beside published ones."""
+"""Write the table of models into the read-me: measured cost beside published figures."""
 
 import argparse
 import sys

@@ -194,8 +194,8 @@ def count_saved(model: nn.Module, x: Tensor) -> Mapping[str, int]:
 
     hooks = []
     for path, module in model.named_modules():
-        hooks.append(module.register_forward_pre_hook(lambda m, a, path=path: inside.append(path)))
-        hooks.append(module.register_forward_hook(lambda m, a, o: inside.pop() and None))
+        hooks.append(module.register_forward_pre_hook(lambda *_, path=path: inside.append(path)))
+        hooks.append(module.register_forward_hook(lambda *_: inside.pop() and None))
     try:
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             model(x)
@@ -205,38 +205,41 @@ def count_saved(model: nn.Module, x: Tensor) -> Mapping[str, int]:
     return saved
 
 
-def _layer_norm(x: Shape, *args: Any, out_shape: Any = None) -> int:
-    """Five per element with an affine map, else four; weight is the third argument."""
-    return prod(x) * (4 if args[1] is None else 5)
+# formulas of the counter: shapes of an operator's arguments by position, `out_shape` by name
 
 
-def _group_norm(x: Shape, weight: Shape | None, *args: Any, out_shape: Any = None) -> int:
+def _layer_norm(x: Shape, _dims: Shape, weight: Shape | None, *_: Any, **__: Any) -> int:
+    """Five per element with an affine map, else four."""
     return prod(x) * (4 if weight is None else 5)
 
 
-def _batch_norm(x: Shape, weight: Shape | None, *args: Any, out_shape: Any = None) -> int:
+def _group_norm(x: Shape, weight: Shape | None, *_: Any, **__: Any) -> int:
+    return prod(x) * (4 if weight is None else 5)
+
+
+def _batch_norm(x: Shape, weight: Shape | None, *_: Any, **__: Any) -> int:
     """In eval mode a batch norm is one multiply-add with its affine map folded in, counted as 2."""
     return prod(x) * (1 if weight is None else 2)
 
 
-def _bilinear(x: Shape, *args: Any, out_shape: Any = None) -> int:
+def _bilinear(*_: Any, out_shape: Shape) -> int:
     return 4 * prod(out_shape)
 
 
-def _pool(x: Shape, *args: Any, out_shape: Any = None) -> int:
+def _pool(x: Shape, *_: Any, **__: Any) -> int:
     return prod(x)
 
 
-def _route_scans(x: Shape, *args: Any, out_shape: Any = None) -> int:
+def _route_scans(x: Shape, *shapes: Any, **_: Any) -> int:
     """The scans of all routes."""
-    _, _, _, A, _, (routes, steps) = args[:6]
+    _, _, _, A, _, (routes, steps) = shapes[:6]
     return route_scan_flops(x[0], x[2], steps, A[2], routes)
 
 
-def _steps_and_scans(x: Shape, *args: Any, out_shape: Any = None) -> int:
+def _steps_and_scans(x: Shape, *shapes: Any, **_: Any) -> int:
     """The scans of all routes and, a matrix product, the projection of their steps."""
-    _, dt_weight, _, _, _, (routes, steps) = args[:6]
-    return _route_scans(x, *args) + x[0] * steps * routes * x[2] * dt_weight[2]
+    _, dt_weight, _, _, _, (routes, steps) = shapes[:6]
+    return _route_scans(x, *shapes) + x[0] * steps * routes * x[2] * dt_weight[2]
 
 
 _aten = torch.ops.aten

@@ -149,8 +149,11 @@ def result_names(paths: Sequence[Path], source: Path) -> list[str]:
     inner = [path.relative_to(source) if path != source else Path(path.name) for path in paths]
     stems = Counter(name.with_suffix('') for name in inner)
     return [
-        (name.with_suffix('.png') if stems[name.with_suffix('')] == 1
-         else name.with_name(f'{name.name}.png')).as_posix()
+        (
+            name.with_suffix('.png')
+            if stems[name.with_suffix('')] == 1
+            else name.with_name(f'{name.name}.png')
+        ).as_posix()
         for name in inner
     ]
 

@@ -150,7 +150,7 @@ def check_image(
     if image.dtype == np.uint16 and (brightest := int(image.max())) < _DARK:
         raise ImageError(
             f'{name}: is 16-bit, but its largest value is {brightest}, nearly black on the scale '
-            f'to 65535; give the range it was taken with, for example value_range=(0, {_DARK - 1}), '
+            f'to 65535; give the range it was taken with, such as value_range=(0, {_DARK - 1}), '
             f'--range 0 {_DARK - 1} of a 12-bit camera, or 0 65535 if it is meant to be that dark.'
         )
     return _FULL_RANGE[image.dtype]

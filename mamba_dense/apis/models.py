@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..engine.shipped import configs
+from ..engine.shipped import configs
 from ..registry import MODELS
 from ..weights import zoo
 
@@ -32,7 +33,7 @@ class ModelSource:
 
 
 def list_models(task: str | None = None) -> tuple[str, ...]:
-    """Names that `init_model` takes: configs of this checkout, then published weight files.
+    """Names that `init_model` takes: configs of the project, then published weight files.
 
     Args:
         task: only published files of 'classification' or 'segmentation', without the configs.

@@ -1,0 +1,99 @@
+"""Cost of networks: the authors' parameters exactly, their FLOPs within a percent."""
+
+import pytest
+import torch
+from torch import nn
+
+from mamba_dense.apis.analysis import analyze, measure
+from mamba_dense.apis.models import list_models
+from mamba_dense.apis.zoo_table import CLASSIFIER_SIZE, PUBLISHED_GFLOPS, SEGMENTOR_SIZE
+
+pytest.importorskip('mmseg', reason='needs the extra seg')
+
+# parameters that the released code builds
+PARAMETERS = {
+    'vanilla_tiny': 22_893_448,
+    'vanilla_small': 44_417_416,
+    'vanilla_base': 76_254_056,
+    'tiny_s2l5': 30_705_832,
+    'small_s2l15': 50_147_752,
+    'base_s2l15': 88_557_800,
+    'tiny_s1l8': 30_249_064,
+    'small_s1l20': 49_012_840,
+    'base_s1l20': 86_614_504,
+}
+
+
+@pytest.mark.parametrize('name', list_models('classification'))
+def test_classifiers(name):
+    result = analyze(name, CLASSIFIER_SIZE)
+    arch = name.removeprefix('vmamba-').removesuffix('_in1k-224x224')
+    assert result.total.parameters == PARAMETERS[arch]
+    assert result.total.flops / 1e9 == pytest.approx(PUBLISHED_GFLOPS[name], rel=0.01)
+    assert sum(part.parameters for part in result.parts) == result.total.parameters
+    assert sum(part.flops for part in result.parts) == result.total.flops
+    assert sum(part.scan_flops for part in result.parts) == result.total.scan_flops
+
+
+@pytest.mark.parametrize('name', list_models('segmentation'))
+def test_segmentors(name):
+    total = analyze(name, SEGMENTOR_SIZE).total
+    assert total.flops / 1e9 == pytest.approx(PUBLISHED_GFLOPS[name], rel=0.01)
+    if 'vanilla_tiny' in name:
+        assert total.parameters == 54_546_956
+
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.batch = nn.BatchNorm2d(8)
+        self.group = nn.GroupNorm(2, 8)
+        self.layer = nn.LayerNorm(8)
+        self.linear = nn.Linear(8, 4)
+        self.pool = nn.AdaptiveAvgPool2d(2)
+
+    def forward(self, x):
+        x = self.group(self.batch(self.conv(x)))
+        x = nn.functional.interpolate(x, scale_factor=2, mode='bilinear')
+        pooled = self.pool(x)
+        return self.linear(self.layer(x.permute(0, 2, 3, 1))), pooled
+
+
+def test_convention():
+    result = measure(Small().to('meta').eval(), (3, 8, 8))
+    counts = {part.name: part.flops for part in result.parts}
+    pixels, doubled = 64, 256
+    assert counts == {
+        'conv': pixels * 8 * 27,
+        'batch': pixels * 8 * 2,
+        'group': pixels * 8 * 5,
+        'layer': doubled * 8 * 5,
+        'linear': doubled * 8 * 4,
+    }
+    assert result.total.flops == sum(counts.values()) + doubled * 8 * 4 + doubled * 8
+    assert result.total.scan_flops == 0
+
+
+def test_activation_memory():
+    """A linear after a relu: the input, and the relu's result that both keep, once."""
+    network = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4)).to('meta')
+    result = measure(network, (5, 7, 16))
+    tokens = 5 * 7
+    assert result.total.activation_bytes == 4 * tokens * (16 + 32)
+
+
+def test_nano_on_the_demo_size():
+    result = analyze('vmamba-nano_upernet_nuclei-128x128')
+    assert result.shape == (3, 128, 128)
+    assert result.total.parameters == sum(part.parameters for part in result.parts)
+    assert 0 < result.total.scan_flops < result.total.flops
+
+
+def test_refusals(tmp_path):
+    with pytest.raises(ValueError, match='must be positive'):
+        analyze('vmamba-tiny_s1l8_in1k-224x224', (0, 224))
+    (tmp_path / 'c.py').write_text('a = 1\n')
+    with pytest.raises(ValueError, match='has no `model`'):
+        analyze(tmp_path / 'c.py')
+    assert torch.get_default_device().type == 'cpu'
