@@ -85,7 +85,7 @@ def check_compiler():
 
 def progress(log, started):
     """What the log says of a build by ninja: files done and an estimate of the rest."""
-    counts = re.findall(rb'^\[(\d+)/(\d+)\]', log.read_bytes()[started:], flags=re.MULTILINE)
+    counts = re.findall(rb'^ *\[(\d+)/(\d+)\]', log.read_bytes()[started:], flags=re.MULTILINE)
     return (int(counts[-1][0]), int(counts[-1][1])) if counts else None
 
 

@@ -166,7 +166,7 @@ class TestCommands:
         log.write_text('[3/9] old\n')
         offset = log.stat().st_size
         assert parts.progress(log, offset) is None
-        log.write_text('[3/9] old\n[1/87] c++ a\n  [7/8] not at the start\n[29/87] c++ b\n')
+        log.write_text('[3/9] old\n  [1/87] c++ a\nx [7/8] not at the start\n  [29/87] c++ b\n')
         assert parts.progress(log, offset) == (29, 87)
         assert parts.status(120.0, (29, 87)) == (
             '... file 29 of 87, 2 min 0 s so far, about 4 min 0 s left'
