@@ -13,7 +13,7 @@ Forward, step t at token p = table[route, t] (p = t without a table), n running 
     h_t[n] = exp(delta_t A[n]) h_{t-1}[n] + delta_t x_p B_p[n]
     y_p = sum_n C_p[n] h_t[n] + D x_p
 
-Backward, t falling, G_t = dL/dh_t, g = exp(delta_{t+1} A) G_{t+1}, at first that of the last state::
+Backward, t falling, G_t = dL/dh_t, g = exp(delta_{t+1} A) G_{t+1}, at first dL/d(last state)::
 
     G[n] = g[n] + dy C[n]          s = sum_n G[n] B[n]        e[n] = G[n] exp(delta A[n]) h_{t-1}[n]
     dx = delta s + D dy            dB[n] = sum_d delta x G[n]         dC[n] = sum_d dy h_t[n]
@@ -42,8 +42,19 @@ LN2 = tl.constexpr(0.6931471805599453)
 
 
 @triton.jit
+def exp_of_minus(a):
+    """exp(-a), a >= 0, to the last bits, which the rounded argument of exp2 loses for large a."""
+    a = tl.minimum(a, 87.0)
+    n = tl.floor(a * LOG2E + 0.5)
+    rest = (a - n * 0.693359375) + n * 2.12194440e-4  # a - n log(2), the first product exact
+    power = ((127 - n.to(tl.int32)) << 23).to(tl.float32, bitcast=True)  # 2^-n
+    return tl.exp2(-rest * LOG2E) * power
+
+
+@triton.jit
 def softplus(r):
-    z = tl.exp2(-tl.abs(r) * LOG2E)
+    """softplus(r), identity above 20, and its slope."""
+    z = exp_of_minus(tl.abs(r))
     # log1p(z) / z on [0, 1] to 5e-9: small results keep their accuracy, in log(1 + z) they do not.
     p = z * -0.003243980696424842 + 0.019851261749863625
     p = p * z - 0.056959159672260284
@@ -54,12 +65,8 @@ def softplus(r):
     p = p * z + 0.3332996368408203
     p = p * z - 0.4999990165233612
     p = p * z + 1.0
-    return tl.where(r > 20.0, r, tl.maximum(r, 0.0) + z * p)
-
-
-@triton.jit
-def softplus_slope(r):
-    return tl.where(r > 20.0, 1.0, 1.0 / (1.0 + tl.exp2(-r * LOG2E)))
+    step = tl.where(r > 20.0, r, tl.maximum(r, 0.0) + z * p)
+    return step, tl.where(r > 20.0, 1.0, tl.where(r < 0.0, z, 1.0) / (1.0 + z))
 
 
 @triton.jit
@@ -95,18 +102,16 @@ def step_size(source, weight, bias, RANK: tl.constexpr, SOFTPLUS: tl.constexpr):
     step = raw
     slope = tl.full(raw.shape, 1.0, tl.float32)
     if SOFTPLUS:
-        step = softplus(raw)
-        slope = softplus_slope(raw)
+        step, slope = softplus(raw)
     return step, slope
 
 
 @triton.jit
 def program_place(dim, routes, BLOCK: tl.constexpr):
-    """The (batch, route) pair, its route, the channel block and its channels; offsets in 64 bits."""
+    """The (batch, route) pair of this program, its route and its channel block, in 64 bits."""
     blocks = tl.cdiv(dim, BLOCK)
     pair = (tl.program_id(0) // blocks).to(tl.int64)
-    place = (tl.program_id(0) % blocks).to(tl.int64)
-    return pair, pair % routes, place, tl.program_id(0) % blocks * BLOCK + tl.arange(0, BLOCK)
+    return pair, pair % routes, (tl.program_id(0) % blocks).to(tl.int64)
 
 
 @triton.jit
@@ -116,7 +121,8 @@ def scan_forward(
     RANK: tl.constexpr, STATE: tl.constexpr, BLOCK: tl.constexpr, TILE: tl.constexpr,
     TABLE: tl.constexpr, SOFTPLUS: tl.constexpr, SAVE: tl.constexpr,
 ):  # fmt: skip
-    pair, route, _, cols = program_place(dim, routes, BLOCK)
+    pair, route, place = program_place(dim, routes, BLOCK)
+    cols = place.to(tl.int32) * BLOCK + tl.arange(0, BLOCK)
     ns, ranks = tl.arange(0, STATE), tl.arange(0, RANK if RANK > 0 else 1)
     valid, n_mask, rank_mask = cols < dim, ns < state, ranks < rank
     tile_at = ns[:, None] * dim + cols[None, :]
@@ -156,7 +162,7 @@ def scan_forward(
             if t % TILE == 0:
                 tl.store(states, h, mask=tile_mask)
                 states += state * dim
-        step, _ = step_size(source, weight_d, bias_d, RANK, SOFTPLUS)
+        step, slope = step_size(source, weight_d, bias_d, RANK, SOFTPLUS)
         h = tl.exp2(step[None, :] * decay) * h + (step * x_t)[None, :] * B_t[:, None]
         y_t = tl.sum(h * C_t[:, None], axis=0) + skip * x_t
         tl.store(y + token * dim_row, y_t, mask=valid)
@@ -187,7 +193,7 @@ def replay_tile(
         )
         next_B = load_float(params + ahead * width_row + b_at, n_mask)
         tl.store(history + i * SIZE + at, h)
-        step, _ = step_size(source, weight_d, bias_d, RANK, SOFTPLUS)
+        step, slope = step_size(source, weight_d, bias_d, RANK, SOFTPLUS)
         h = tl.exp2(step[None, :] * decay) * h + (step * x_t)[None, :] * B_t[:, None]
         ahead = start + token_of(table, first + i + 2, steps, TABLE)
         x_t, source, B_t = next_x, next_source, next_B
@@ -258,7 +264,8 @@ def scan_backward(
     RANK: tl.constexpr, STATE: tl.constexpr, BLOCK: tl.constexpr, TILE: tl.constexpr,
     TABLE: tl.constexpr, SOFTPLUS: tl.constexpr,
 ):  # fmt: skip
-    pair, route, place, cols = program_place(dim, routes, BLOCK)
+    pair, route, place = program_place(dim, routes, BLOCK)
+    cols = place.to(tl.int32) * BLOCK + tl.arange(0, BLOCK)
     ns, ranks = tl.arange(0, STATE), tl.arange(0, RANK if RANK > 0 else 1)
     valid, n_mask, rank_mask = cols < dim, ns < state, ranks < rank
     n_at, r_at = ns[:, None] * dim + cols[None, :], ranks[:, None] * dim + cols[None, :]
@@ -290,9 +297,9 @@ def scan_backward(
         row = pair * tiles + tile  # of the states and of the partial sums
         h = load_float(states + row * state * dim + n_at, tile_mask)
         replay_tile(
-            h, x, params, delta, weight_d, bias_d, decay, table, history, start, first, count, steps,
-            x_row, width_row, dim_row, ranks, b_at, valid, rank_mask, n_mask, at, STATE * BLOCK,
-            RANK, TABLE, SOFTPLUS,
+            h, x, params, delta, weight_d, bias_d, decay, table, history, start, first, count,
+            steps, x_row, width_row, dim_row, ranks, b_at, valid, rank_mask, n_mask, at,
+            STATE * BLOCK, RANK, TABLE, SOFTPLUS,
         )  # fmt: skip
         tl.debug_barrier()  # the sweep reads what other lanes may have written
         g, dA_t, dD_t, dbias_t, dweight_t = sweep_tile(

@@ -140,9 +140,9 @@ def compare(got: dict, wanted: dict, tolerance: dict[torch.dtype, float]) -> Non
         assert share <= limit, f'{name}: {share:.2e} of the maximum is off, allowed {limit:.0e}'
 
 
-def check(case: Case, backend: str, dtype: torch.dtype) -> None:
+def check(case: Case, backend: str, dtype: torch.dtype, device: str | None = None) -> None:
     """Results and all gradients of a backend in `dtype` against the reference in float64."""
-    device = require(case.op, backend)
+    device = device or require(case.op, backend)
     rounded = case.to(dtype)  # the reference sees the same rounded inputs
     exact = rounded.to(torch.float64)
     weights = weights_of(exact)

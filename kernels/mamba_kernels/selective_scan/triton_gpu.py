@@ -1,8 +1,8 @@
 """selective_scan on GPUs: Triton kernels, forward and backward. Not yet run on a GPU.
 
-A call is a scan with one route per group of B and C and with the step sizes given for every channel; the kernels and
-their formulas stand in ../triton_scan.py. Tensors become channel-last on the way in, which is free for the transposed
-views that mixers pass.
+A call is a scan with one route per group of B and C and with a step size given for every channel;
+the kernels and their formulas stand in ../triton_scan.py. Tensors become channel-last on the way
+in, which is free for the transposed views that mixers pass.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..triton_launch import Scan, launch_backward, launch_forward, unavailable, unsupported
 
-__all__ = ["backward", "forward", "unavailable", "unsupported"]
+__all__ = ['backward', 'forward', 'unavailable', 'unsupported']
 
 
 def forward(
@@ -27,7 +27,7 @@ def forward(
     out_dtype: torch.dtype,
     save_states: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """y (batch, dim, length), last state (batch, dim, state), states (batch, tiles, state, dim) or empty."""
+    """y (batch, dim, length), last state (batch, dim, state), states of the tiles or empty."""
     batch, dim, length = u.shape
     scan = prepare(u, delta, A, B, C, D, delta_bias, delta_softplus)
     y, last, states = launch_forward(scan, out_dtype, save_states)
@@ -62,15 +62,16 @@ def backward(
     # (batch, tiles, state, dim) -> (batch, groups, tiles, state, dim / groups)
     states = states.unflatten(3, (groups, dim // groups)).permute(0, 3, 1, 2, 4).contiguous()
     grads = launch_backward(scan, channel_last(dy, groups), dlast, states)
-    dB, dC = grads["params"].permute(0, 2, 3, 1).split(state, dim=2)  # (batch, groups, state, length)
+    # (batch, length, groups, 2 state) -> twice (batch, groups, state, length)
+    dB, dC = grads['params'].permute(0, 2, 3, 1).split(state, dim=2)
     return (
-        channel_first(grads["x"]).to(u.dtype),
-        channel_first(grads["delta"]).to(delta.dtype),
-        grads["A"].transpose(1, 2).reshape(dim, state).to(A.dtype).contiguous(),
-        dB.to(B.dtype).contiguous(),
-        dC.to(C.dtype).contiguous(),
-        None if D is None else grads["D"].reshape(dim).to(D.dtype),
-        None if delta_bias is None else grads["bias"].reshape(dim).to(delta_bias.dtype),
+        channel_first(grads['x']).to(u.dtype),
+        channel_first(grads['delta']).to(delta.dtype),
+        grads['A'].transpose(1, 2).reshape(dim, state).to(A.dtype).contiguous(),
+        dB.to(B.dtype, copy=True, memory_format=torch.contiguous_format),
+        dC.to(C.dtype, copy=True, memory_format=torch.contiguous_format),
+        None if D is None else grads['D'].reshape(dim).to(D.dtype),
+        None if delta_bias is None else grads['bias'].reshape(dim).to(delta_bias.dtype),
     )
 
 
