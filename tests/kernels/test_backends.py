@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mamba_kernels import dispatch
+from mamba_kernels.selective_scan import chunked
 
 from .cases import (
     FAST,
@@ -49,6 +50,16 @@ def test_selective_scan_of_every_length(backend, length):
 def test_route_scan_of_every_grid(backend, grid):
     for dtype in dtypes(backend):
         check(routed(grid), backend, dtype)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64], ids=['float32', 'float64'])
+def test_chunks_in_step_as_on_other_devices(dtype, monkeypatch):
+    """The chunked backend's other path, which a CPU does not take by itself."""
+    monkeypatch.setattr(chunked, 'IN_TURN', ())
+    for length in LENGTHS:
+        check(selective(length), 'chunked', dtype)
+    for grid in GRIDS:
+        check(routed(grid), 'chunked', dtype)
 
 
 @BACKENDS

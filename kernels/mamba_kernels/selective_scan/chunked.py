@@ -1,13 +1,14 @@
 """The selective scan in plain torch: any device, any dtype; the fallback and the float64 path.
 
-The steps are cut into M chunks of T = 64. One loop over the T positions serves all chunks at once:
+The steps are cut into M chunks of T = 64. On a CPU the chunks follow each other (`in_turn.py`).
+Elsewhere starting an operator is dear, and one loop over the T positions serves all chunks at once:
 first each chunk's end state from zero, then a short loop over the chunks carries the true states,
 then the same loop again from those. The backward pass mirrors it and recomputes the states in
 blocks, so that nothing of size (batch, dim, length, state) is ever stored.
 
 Layout inside: position in the chunk first, channels last. u and delta (T, B, G, M, D), B and C
-(T, B, G, M, N), A (G, 1, N, D), states (B, G, M, N, D); B batch, G groups, M chunks, D channels of a
-group. Steps that pad the last chunk have delta = 0: they change no state.
+(T, B, G, M, N), A (G, 1, N, D), states (B, G, M, N, D); B batch, G groups, M chunks, D channels of
+a group. Steps that pad the last chunk have delta = 0: they change no state.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..checks import CHECKPOINT
+from .in_turn import gradients_in_turn, scan_in_turn
 
+IN_TURN = ('cpu',)  # device types whose chunks follow each other
 BLOCK = 8  # steps whose states are recomputed together in the backward pass
 
 
@@ -83,6 +86,8 @@ def unchunk(x: Tensor, steps: int) -> Tensor:
 
 def scan(p: Problem) -> tuple[Tensor, Tensor, Tensor]:
     """y (T, B, G, M, D) without the skip, last state (B, G, N, D), states at the chunks' starts."""
+    if p.u.device.type in IN_TURN:
+        return scan_in_turn(p)
     du = p.delta * p.u
     starts = _starts(p, du)
     h = starts.clone()
@@ -151,6 +156,8 @@ def scan_gradients(
     With G_t = dL/dh_t and w_t = G_t a_t h_{t-1}: dC = dy h, dB = (delta u) G, s = G B,
     du = delta s, ddelta = u s + sum_n A w, dA = sum_t delta w.
     """
+    if p.u.device.type in IN_TURN:
+        return gradients_in_turn(p, dy, dlast, starts)
     product = p.delta * p.u
     r = _messages(p, dy, dlast)
     du, ddelta = torch.empty_like(p.u), torch.empty_like(p.u)
@@ -173,9 +180,7 @@ def scan_gradients(
     return du, ddelta, dA, dB, dC
 
 
-def activate(
-    delta: Tensor, bias: Tensor | None, softplus: bool
-) -> tuple[Tensor, Tensor | None]:
+def activate(delta: Tensor, bias: Tensor | None, softplus: bool) -> tuple[Tensor, Tensor | None]:
     """Final step sizes, and the raw ones that a softplus's gradient needs."""
     if bias is not None:
         delta = delta + bias
@@ -270,11 +275,10 @@ def backward(
         dD = (dy * u.to(dtype)).sum((0, 2)).to(D.dtype)
         du = du + D.to(dtype)[:, None] * dy
     dA = dA.sum((0, 2)).transpose(1, 2).flatten(0, 1)  # (dim, state)
-    dB, dC = (unchunk(t, length).transpose(2, 3) for t in (dB, dC))  # (batch, groups, state, length)
+    dB, dC = (unchunk(t, length).transpose(2, 3) for t in (dB, dC))  # (B, G, N, length)
     dbias = None if delta_bias is None else ddelta.sum((0, 2)).to(delta_bias.dtype)
     inputs = (u, delta, A, B, C)
     own = [
-        g.to(t.dtype).contiguous()
-        for g, t in zip((du, ddelta, dA, dB, dC), inputs, strict=True)
+        g.to(t.dtype).contiguous() for g, t in zip((du, ddelta, dA, dB, dC), inputs, strict=True)
     ]
     return *own, dD, dbias
