@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,4 +59,5 @@ def test_licences_name_every_folder():
 
 def test_needs_the_standard_library_alone():
     code = 'import sys, mamba_dense.samples; sys.exit(bool({"torch", "numpy"} & {*sys.modules}))'
-    assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
+    root = Path(__file__).resolve().parents[2]
+    assert subprocess.run([sys.executable, '-c', code], cwd=root, check=False).returncode == 0

@@ -8,12 +8,12 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from .training import ROOT
+from .training import ROOT, outside
 
 
 def prepare(*arguments):
     command = [sys.executable, str(ROOT / 'tools' / 'prepare_data.py'), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, env=outside(), capture_output=True, text=True, timeout=90)
 
 
 @pytest.fixture

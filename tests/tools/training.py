@@ -63,17 +63,23 @@ def train_here(
     cfg.work_dir = str(work_dir)
     cfg.merge_from_dict({key.replace('__', '.'): value for key, value in options.items()})
     # mmengine keeps loggers, hubs and visualizers by name for the life of the process
-    name = f'{work_dir.parent.name}_{len(list(work_dir.glob("*/vis_data")))}'
+    name = f'{work_dir.as_posix().replace("/", "_")}_{len(list(work_dir.glob("*/vis_data")))}'
     cfg.experiment_name = cfg.visualizer.name = name
     guard(cfg)
     run(cfg, settle(cfg, resume=resume, amp=amp))
     return losses(work_dir)
 
 
+def outside(**environment) -> dict[str, str]:
+    """Environment variables of another process that finds the packages."""
+    found = (environment.pop('PYTHONPATH', ''), os.environ.get('PYTHONPATH', ''))
+    paths = os.pathsep.join([str(ROOT), str(ROOT / 'kernels'), *filter(None, found)])
+    return {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': paths, **environment}
+
+
 def train_there(arguments: list, processes: int = 1, **environment) -> subprocess.CompletedProcess:
     """Run tools/train.py in another process, or in several by torchrun."""
-    paths = os.pathsep.join([str(ROOT), str(ROOT / 'kernels'), os.environ.get('PYTHONPATH', '')])
-    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': paths, **environment}
+    env = outside(**environment)
     command = [sys.executable]
     if processes > 1:
         command += ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={processes}']
