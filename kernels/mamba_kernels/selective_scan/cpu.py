@@ -38,12 +38,15 @@ def unsupported(*tensors: Tensor | None) -> str | None:
 def chunks_of_channels(items: int, channels: int) -> int:
     """Into how many chunks a backward pass splits the channels: by sizes, never by threads.
 
-    Few chunks share more work over their blocks of channels, many give threads more to do: at least
-    four tasks, an even number of them, and at most six blocks a chunk so that they stay in cache.
+    Few chunks share more work over their blocks of channels, many give threads more to do: about
+    four tasks, an even number of them, of two to six blocks, so that a chunk stays in cache.
     """
     blocks = -(-channels // torch.ops.mamba_kernels_cpu.lanes())
-    chunks = min(max(-(-4 // max(items, 1)), -(-blocks // 6)), blocks)
-    return min(chunks + chunks * items % 2, blocks)
+    least = -(-blocks // 6)
+    chunks = max(min(-(-4 // max(items, 1)), blocks // 2), least, 1)
+    if chunks * items % 2:
+        chunks += -1 if chunks > max(least, 1) else 1
+    return min(chunks, blocks)
 
 
 def _rows(tensor: Tensor) -> Tensor:
