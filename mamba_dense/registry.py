@@ -1,4 +1,4 @@
-"""The registries of mamba_dense: children of mmengine's, found and filled lazily by `type='mamba_dense.X'`.
+"""The registries of mamba_dense: children of mmengine's, filled lazily by `type='mamba_dense.X'`.
 
 Imports mmengine and nothing of ours, because mmengine reports an import failure in here as "not in
 the registry". A task package is a location only where the framework it stands on is installed.
@@ -45,9 +45,7 @@ class Registry(root.Registry):
 
 
 def _tasks() -> list[str]:
-    return [
-        f'mamba_dense.{task}' for task, (framework, _) in TASKS.items() if find_spec(framework)
-    ]
+    return [f'mamba_dense.{task}' for task, (framework, _) in TASKS.items() if find_spec(framework)]
 
 
 def _child(parent: root.Registry, *locations: str) -> Registry:

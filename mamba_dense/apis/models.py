@@ -8,7 +8,6 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..engine.shipped import configs
-from ..engine.shipped import configs
 from ..registry import MODELS
 from ..weights import zoo
 
@@ -127,16 +126,26 @@ def _config_files() -> dict[str, Path]:
     return {path.stem: path for path in sorted(configs().glob('[!_]*/*.py'))}
 
 
+@cache
+def segmentors() -> dict[tuple[str, str, int], Path]:
+    """Configs of segmentation networks by (backbone, arch, number of classes)."""
+    found = {}
+    for path in _config_files().values():
+        model = _read(path).model
+        if 'decode_head' in model:
+            backbone = model.backbone
+            key = (backbone.type, str(backbone.get('arch')), model.decode_head.num_classes)
+            found[key] = path
+    return found
+
+
 def _segmentor_config(record: zoo.WeightFile) -> Config:
     """The project's config for the network that a published file holds."""
-    for path in _config_files().values():
-        cfg = _read(path)
-        backbone, head = cfg.model.get('backbone', {}), cfg.model.get('decode_head', {})
-        have = (backbone.get('type'), backbone.get('arch'), head.get('num_classes'))
-        if have == (record.backbone, record.arch, record.num_classes):
-            return cfg
-    raise ValueError(
-        f'{record.name!r} needs its config, and none in {configs()} is a {record.network} of '
-        f'{record.arch} with {record.num_classes} classes: give a config file and the weights as '
-        'checkpoint.'
-    )
+    path = segmentors().get((record.backbone, record.arch, record.num_classes))
+    if path is None:
+        raise ValueError(
+            f'{record.name!r} needs its config, and none in {configs()} is a {record.network} of '
+            f'{record.arch} with {record.num_classes} classes: give a config file and the weights '
+            'as checkpoint.'
+        )
+    return _read(path)

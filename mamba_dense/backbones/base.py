@@ -1,5 +1,6 @@
-"""What backbones share: variants as data, stages, output norms, freezing, checkpointing, loading."""
+"""What backbones share: variants, stages, output norms, freezing, checkpointing, loading."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, ClassVar
@@ -146,14 +147,17 @@ class StagedBackbone(BaseModule):
         self._init_parameters()
         self._freeze()
 
+    @abstractmethod
     def make_stem(self, in_channels: int) -> nn.Module:
         """From (B, H, W, in_channels) to the first stage; has `stride` and `min_size`."""
         raise TypeError(f'{type(self).__name__} does not define make_stem.')
 
+    @abstractmethod
     def make_block(self, dim: int, drop_path: float) -> nn.Module:
         """A block (B, H, W, dim) to the same shape."""
         raise TypeError(f'{type(self).__name__} does not define make_block.')
 
+    @abstractmethod
     def make_downsample(self, dim: int, out_dim: int) -> nn.Module:
         """From (B, H, W, dim) to (B, ceil(H / 2), ceil(W / 2), out_dim)."""
         raise TypeError(f'{type(self).__name__} does not define make_downsample.')

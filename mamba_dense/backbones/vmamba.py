@@ -164,9 +164,7 @@ class VMamba(StagedBackbone):
     ARCHS: Mapping[str, Any] = {
         'vanilla_tiny': _VANILLA,
         'vanilla_small': replace(_VANILLA, depths=(2, 2, 27, 2), drop_path_rate=0.3),
-        'vanilla_base': replace(
-            _VANILLA, dims=_BASE, depths=(2, 2, 27, 2), drop_path_rate=0.6
-        ),
+        'vanilla_base': replace(_VANILLA, dims=_BASE, depths=(2, 2, 27, 2), drop_path_rate=0.6),
         'tiny_s2l5': Arch(_TINY, (2, 2, 5, 2), 0.2, ratio=2.0),
         'small_s2l15': Arch(_TINY, (2, 2, 15, 2), 0.3, ratio=2.0),
         'base_s2l15': Arch(_BASE, (2, 2, 15, 2), 0.6, ratio=2.0),

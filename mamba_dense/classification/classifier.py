@@ -43,7 +43,7 @@ class ImageClassifier(BaseModel):
         self.head = MODELS.build(head)
 
     @property
-    def AUTHOR_KEYS(self) -> KeyMap:  # noqa: N802 - the name every network with weights has
+    def AUTHOR_KEYS(self) -> KeyMap:
         """The map of the authors' classification files to this network."""
         return self.backbone.CLASSIFIER_KEYS
 

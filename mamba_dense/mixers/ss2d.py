@@ -5,6 +5,7 @@ The published form copies the map once per route. Here one projection in token o
 """
 
 import math
+from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +60,7 @@ class _SelectiveScan2d(nn.Module):
         self.out_norm = nn.LayerNorm(dim)
         self.out_proj = nn.Linear(dim, channels, bias=False)
 
+    @abstractmethod
     def _mix(self, u: Tensor) -> Tensor:
         """The scans of one mixer over u (B, H, W, D), summed; same shape."""
         raise TypeError(f'{type(self).__name__} does not define its scan.')
@@ -173,7 +175,7 @@ class CascadeSS2D(_SelectiveScan2d):
 
     def _lines(self, x: Tensor, first_set: int) -> Tensor:
         """Scan every line x[b, i] of x (B, I, J, D) both ways; same shape."""
-        B, I, J, D = x.shape  # noqa: E741 - the sizes of the grid, as in the formulas
+        B, I, J, D = x.shape
         lines = F.layer_norm(x, (D,)).view(B * I, J, D)
         ahead = self._scan(lines, 'forward', slice(first_set, first_set + 1))
         back = self._scan(lines.flip(1), 'forward', slice(first_set + 1, first_set + 2))

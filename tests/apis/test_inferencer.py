@@ -6,7 +6,7 @@ import torch
 
 pytest.importorskip('mmseg', reason='needs the extra seg')
 
-from mamba_dense.apis import ImageError, Label, infer, init_model, inferencer, list_models
+from mamba_dense.apis import ImageError, Label, infer, inferencer, init_model, list_models
 from mamba_dense.apis.images import write_png
 from mamba_dense.apis.models import find_model
 from mamba_dense.weights import zoo
@@ -62,6 +62,11 @@ class TestModels:
         torch.save({'a.weight': torch.zeros(2)}, tmp_path / 'w.pth')
         with pytest.raises(ValueError, match=r'w\.pth'):
             init_model(NANO, tmp_path / 'w.pth', 'cpu')
+
+    @pytest.mark.parametrize('device', ['cuda:99', 'toaster'])
+    def test_absent_device(self, device):
+        with pytest.raises(ValueError, match=device):
+            init_model(NANO, device=device)
 
     def test_the_config_is_left_alone(self):
         cfg = find_model('vmamba-t-s1l8_upernet_8xb2-160k_ade20k-512x512').cfg

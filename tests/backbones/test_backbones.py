@@ -1,12 +1,12 @@
 """The contracts of tests/contracts.py for every registered backbone."""
 
-import mamba_dense.backbones as shelf
 import pytest
 import torch
-from mamba_dense.backbones.base import StagedBackbone
-from mamba_dense.registry import MODELS
 from mmengine.registry import MODELS as ROOT
 
+import mamba_dense.backbones as shelf
+from mamba_dense.backbones.base import StagedBackbone
+from mamba_dense.registry import MODELS
 from tests import contracts
 
 MODELS.import_from_location()

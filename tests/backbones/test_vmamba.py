@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from mamba_dense.backbones import VMamba
 from mamba_dense.classification import ImageClassifier
 
@@ -21,9 +22,7 @@ RELEASED = {
 
 def classifier(arch):
     return ImageClassifier(
-        backbone=dict(
-            type='mamba_dense.VMamba', arch=arch, out_indices=(3,), output_norm=False
-        ),
+        backbone=dict(type='mamba_dense.VMamba', arch=arch, out_indices=(3,), output_norm=False),
         head=dict(type='mamba_dense.NormPoolLinear', in_channels=VMamba.ARCHS[arch].dims[-1]),
     )
 

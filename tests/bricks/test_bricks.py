@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
+
 from mamba_dense.bricks import (
     ChannelLastConv2d,
     ConvDownsample,
@@ -11,7 +13,6 @@ from mamba_dense.bricks import (
     PatchEmbed,
     PatchMerging,
 )
-from torch.nn import functional as F
 
 
 def test_channel_last_convolution_equals_torch():

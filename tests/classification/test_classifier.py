@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from mamba_dense.classification import ImageClassifier
 
 

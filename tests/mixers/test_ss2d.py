@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from mamba_dense.mixers import SS2D, CascadeSS2D
 from torch.nn import functional as F
+
+from mamba_dense.mixers import SS2D, CascadeSS2D
 
 
 def published(mixer, x):
@@ -13,9 +14,7 @@ def published(mixer, x):
     if mixer.gated:
         u, gate = u.chunk(2, dim=-1)
     B, H, W, D = u.shape
-    u = F.conv2d(
-        u.permute(0, 3, 1, 2), mixer.conv.weight, mixer.conv.bias, padding=1, groups=D
-    )
+    u = F.conv2d(u.permute(0, 3, 1, 2), mixer.conv.weight, mixer.conv.bias, padding=1, groups=D)
     u = F.silu(u)  # (B, D, H, W)
     rows, columns = u.flatten(2), u.transpose(2, 3).flatten(2)  # (B, D, L)
     copies = [rows, columns, rows.flip(-1), columns.flip(-1)]
