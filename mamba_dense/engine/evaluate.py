@@ -63,7 +63,7 @@ def evaluate(
 
 def use_tta(cfg: Config) -> None:
     """Test with multi-scale and flip, as `tta_model` and `tta_pipeline` of `cfg` say."""
-    missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
+    missing = [key for key in ('tta_model', 'tta_pipeline') if cfg.get(key) is None]
     if missing:
         raise ValueError(
             f'--tta needs {", ".join(missing)} in the config; see configs/_base_/datasets/ade20k.py'

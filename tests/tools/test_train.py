@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mamba_dense.engine.evaluate import evaluate
+from mamba_dense.engine.evaluate import evaluate, use_tta
 from mamba_dense.segmentation.prepare import write_sample
 
 from .training import losses, scores, train_here, train_there, weights, write_config
@@ -159,6 +159,26 @@ def test_scores_of_a_checkpoint(whole, network, data, tmp_path):
     found = evaluate(cfg, str(whole[1] / 'iter_12.pth'), out=tmp_path / 'scores.json')
     assert json.loads((tmp_path / 'scores.json').read_text()) == found
     assert found['Dice.nucleus'] == pytest.approx(scores(whole[1])[-1], abs=0.01)
+
+
+_FLIPPED = """
+tta_model = dict(type='SegTTAModel')
+tta_pipeline = [dict(type='LoadImageFromFile'), dict(type='TestTimeAug', transforms=[
+    [dict(type='Resize', scale_factor=ratio, keep_ratio=True) for ratio in (0.5, 1.0)],
+    [dict(type='RandomFlip', prob=float(flip), direction='horizontal') for flip in (0, 1)],
+    [dict(type='LoadAnnotations')], [dict(type='PackSegInputs')]])]
+"""
+
+
+def test_scores_over_scales_and_flips(whole, network, data, tmp_path):
+    cfg = Config.fromfile(write_config(tmp_path, data, _FLIPPED, network))
+    cfg.work_dir = str(tmp_path / 'work')
+    cfg.visualizer.name = cfg.experiment_name = f'flipped_{network}'
+    found = evaluate(cfg, str(whole[1] / 'iter_12.pth'), tta=True)
+    assert 0 <= found['Dice.nucleus'] <= 100
+    plain = Config.fromfile(write_config(tmp_path, data, 'tta_model = None\n', network))
+    with pytest.raises(ValueError, match='--tta needs tta_model, tta_pipeline in the config'):
+        use_tta(plain)
 
 
 def test_checkpoint_of_another_network_is_refused(whole, network, data, tmp_path):

@@ -13,9 +13,10 @@ from PIL import Image
 from mamba_dense.engine import checkpoints
 from mamba_dense.engine.train import settle
 from mamba_dense.segmentation.data_check import DataError
+from mamba_dense.segmentation.guard import guard
 from mamba_dense.segmentation.prepare import write_sample
 
-from .training import train_here, train_there, write_config
+from .training import ROOT, train_here, train_there, write_config
 
 IMAGE = 'img_dir/train/nuclei_x0_y0.png'
 MASK = 'ann_dir/train/nuclei_x0_y0.png'
@@ -84,6 +85,13 @@ def test_empty_folder(data, tmp_path):
         file.unlink()
     with pytest.raises(DataError, match=r'no images; looked for \*\.png in .*img_dir/train'):
         train_here(write_config(tmp_path, data), tmp_path / 'work')
+
+
+def test_data_not_prepared_yet(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = 'vmamba-nano_upernet_nuclei-128x128.py'
+    with pytest.raises(DataError, match='tools/prepare_data.py samples --name nuclei --out data/n'):
+        guard(Config.fromfile(ROOT / 'configs' / 'vmamba' / name))
 
 
 def test_channels_and_classes(data, tmp_path):
