@@ -90,6 +90,13 @@ def test_one_constant_matrix_beside_a_grouped_one(backend, constant):
 
 
 @BACKENDS
+def test_groups_of_b_and_c_that_do_not_divide_each_other(backend):
+    case = selective(9, dim=12, state=3, groups=2)
+    case.tensors['C'] = torch.randn(2, 3, 3, 9, dtype=torch.float64)
+    check(case, backend, torch.float32)
+
+
+@BACKENDS
 @pytest.mark.parametrize(
     ('dim', 'state', 'rank'), [(1, 1, 1), (37, 1, 2), (18, 16, 12), (3, 64, 64)]
 )

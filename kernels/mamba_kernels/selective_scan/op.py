@@ -8,6 +8,8 @@ For each batch item and channel d, with delta' = softplus(delta + delta_bias) (e
 (Mamba, arXiv 2312.00752, algorithm 2, with the Euler rule for B as its code has it.)
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -75,10 +77,18 @@ def selective_scan(
             return reference(*tensors, delta_softplus, return_last_state)
     if not torch.compiler.is_compiling():  # the graph's choice is a constant of devices and dtypes
         dispatch.refuse_unsupported(NAME, chosen, *tensors)
+    out, last_state = _scan(tensors, delta_softplus, chosen)
+    return (out, last_state) if return_last_state else out
+
+
+def _scan(
+    tensors: tuple[Tensor | None, ...], delta_softplus: bool, backend: str
+) -> tuple[Tensor, Tensor]:
+    """The operator in its canonical form, and the gate around it; out, last state."""
+    u, delta, A, B, C, D, z, delta_bias = tensors
     batch, dim, length = u.shape
     needs_grad = any([t is not None and t.requires_grad for t in tensors])
-    groups = max(_groups(B, dim), _groups(C, dim))
-    gated = z is not None
+    groups = math.lcm(_groups(B, dim), _groups(C, dim))
     out, last_state, _ = torch.ops.mamba_kernels.selective_scan_forward(
         u,
         delta,
@@ -88,13 +98,13 @@ def selective_scan(
         D,
         delta_bias,
         delta_softplus,
-        compute_dtype(u) if gated else u.dtype,
+        u.dtype if z is None else compute_dtype(u),
         needs_grad and torch.is_grad_enabled(),
-        chosen,
+        backend,
     )
-    if gated:
+    if z is not None:
         out = (out * F.silu(z.to(out.dtype))).to(u.dtype)
-    return (out, last_state) if return_last_state else out
+    return out, last_state
 
 
 def _groups(parameter: Tensor, dim: int) -> int:
