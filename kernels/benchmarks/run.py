@@ -2,8 +2,9 @@
 
 One process; each case is checked against the float64 loop first, and not timed if it fails; then
 the contenders take turns, round after round, each with a call to warm up and as many as fill its
-turn. Times are process CPU time with one thread and wall time with more, in milliseconds; the ratio
-is that of the medians, lean loop over contender.
+turn. Times are process CPU time with one thread, wall time with more, and wall time between two
+synchronisations on a GPU (`--device cuda`), in milliseconds; the ratio is that of the medians, lean
+loop over contender.
 """
 
 from __future__ import annotations
@@ -32,32 +33,40 @@ SLOW_CALL, TURN = 0.1, 0.05  # seconds: a slower call is timed alone, a faster o
 Contender = Callable[[Sequence[Tensor]], Tensor]
 
 
-def device_name() -> str:
+def device_name(device: str) -> str:
+    if device == 'cuda':
+        return torch.cuda.get_device_name()
     info = Path('/proc/cpuinfo')
     lines = info.read_text().splitlines() if info.is_file() else []
     models = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
     return models[0] if models else platform.processor() or platform.machine()
 
 
-def make_inputs(case: Case, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+def gpu_clock() -> float:
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def make_inputs(case: Case, device: str, dtype: torch.dtype = torch.float32) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return [spec.make(generator).to(dtype).requires_grad_() for spec in case.inputs().values()]
+    made = [spec.make(generator) for spec in case.inputs().values()]
+    return [tensor.to(device, dtype).requires_grad_() for tensor in made]
 
 
 def relative_error(value: Tensor, expected: Tensor) -> float:
     return float((value.double() - expected).abs().max() / expected.abs().max())
 
 
-def faults(case: Case, names: Sequence[str]) -> list[str]:
+def faults(case: Case, names: Sequence[str], device: str) -> list[str]:
     """Where a contender's output or gradients leave the float64 lean loop at the small sizes."""
     small = case.small()
-    exact = make_inputs(small, torch.float64)
+    exact = make_inputs(small, device, torch.float64)
     expected = small.lean(exact)
-    dy = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1))
+    dy = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1)).to(device)
     expected_grads = torch.autograd.grad(expected, exact, dy.double())
     found = []
     for contender in names:
-        tensors = make_inputs(small)
+        tensors = make_inputs(small, device)
         out = small.run(tensors, contender)
         grads = torch.autograd.grad(out, tensors, dy)
         labels = ('output', *small.inputs())
@@ -91,11 +100,13 @@ def timed(contender: Contender, tensors: Sequence[Tensor], train: bool, clock: C
     return (clock() - started) / calls * 1e3
 
 
-def measure(case: Case, names: Sequence[str], train: bool, rounds: int) -> list[dict]:
+def measure(case: Case, names: Sequence[str], train: bool, rounds: int, device: str) -> list[dict]:
     """One row a contender, timed in turns after one unmeasured round."""
     threads = torch.get_num_threads()
     clock = time.process_time if threads == 1 else time.perf_counter
-    tensors = make_inputs(case)
+    if device == 'cuda':
+        clock = gpu_clock
+    tensors = make_inputs(case, device)
     times: dict[str, list[float]] = {}
     for turn in range(rounds + 1):
         for name, contender in contenders(case, names).items():
@@ -106,10 +117,10 @@ def measure(case: Case, names: Sequence[str], train: bool, rounds: int) -> list[
     rows = []
     for name, values in times.items():
         row = {
-            'device': device_name(),
+            'device': device_name(device),
             'torch': torch.__version__,
             'threads': threads,
-            'clock': 'cpu' if threads == 1 else 'wall',
+            'clock': 'cpu' if clock is time.process_time else 'wall',
             'case': case.name,
             'mode': 'forward+backward' if train else 'forward',
             'contender': name,
@@ -138,11 +149,16 @@ def show(row: dict) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--cases', nargs='+', default=[case.name for case in CASES])
-    parser.add_argument('--backends', nargs='+', default=['cpu', 'chunked'])
+    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
+    parser.add_argument('--backends', nargs='+', help='by default cpu chunked, or triton chunked')
     parser.add_argument('--threads', nargs='+', type=int, default=[1])
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--out', type=Path, default=Path('results.csv'))
     options = parser.parse_args()
+    if options.device == 'cuda' and not torch.cuda.is_available():
+        parser.error('--device cuda: no CUDA device is available')
+    if options.backends is None:
+        options.backends = ['triton' if options.device == 'cuda' else 'cpu', 'chunked']
     known = {case.name: case for case in CASES}
     for name in options.cases:
         if name not in known:
@@ -151,7 +167,7 @@ def main() -> int:
         if name not in mamba_kernels.available_backends():
             parser.error(f'--backends {name} is not available on this machine')
     cases = [known[name] for name in options.cases]
-    wrong = [line for case in cases for line in faults(case, options.backends)]
+    wrong = [line for case in cases for line in faults(case, options.backends, options.device)]
     if wrong:
         print('not timed, since results are wrong:', *wrong, sep='\n  ', file=sys.stderr)
         return 1
@@ -162,7 +178,9 @@ def main() -> int:
             torch.set_num_threads(threads)
             for case in cases:
                 for train in (False, True):
-                    for row in measure(case, options.backends, train, options.rounds):
+                    for row in measure(
+                        case, options.backends, train, options.rounds, options.device
+                    ):
                         writer.writerow(row)
                         handle.flush()
                         show(row)
