@@ -187,8 +187,8 @@ def write_report(
     ]
     lead = (
         'VMamba-nano with a UPerNet head, trained from scratch on three quadrants of one '
-        'fluorescence picture of cell nuclei. One run, one seed, the last iteration: expect a point '
-        'or two of swing from another seed or machine.'
+        'fluorescence picture of cell nuclei. One run, one seed, the last iteration: expect a '
+        'point or two of swing from another seed or machine.'
     )
     text = report.page('mamba_dense: nuclei demo', lead, sections)
     return atomic_write(out / 'report.html', lambda part: part.write_text(text, encoding='utf-8'))

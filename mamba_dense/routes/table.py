@@ -11,7 +11,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from numbers import Integral
 
 import numpy as np
@@ -139,7 +139,7 @@ def _(field, name, builder, options, grid, device):
     return torch.empty(shape, dtype=torch.int32, device=device)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _found(builder: str) -> Build:
     module, name = builder.split(':')
     return getattr(importlib.import_module(module), name)
