@@ -42,8 +42,9 @@ struct Block {
     const int64_t row = route * scan.dim + first;
     D = load_first(scan.D + row, count);
     bias = load_first(scan.dt_bias + row, count);
-    for (int64_t n = 0; n < scan.state; ++n) A2[n] = gather_column(scan.A + row * scan.state, scan.state, n, count) * LOG2_E;
-    for (int64_t r = 0; r < scan.rank; ++r) dt_weight[r] = gather_column(scan.dt_weight + row * scan.rank, scan.rank, r, count);
+    const float *decays = scan.A + row * scan.state, *weights = scan.dt_weight + row * scan.rank;
+    for (int64_t n = 0; n < scan.state; ++n) A2[n] = gather_column(decays, scan.state, n, count) * LOG2_E;
+    for (int64_t r = 0; r < scan.rank; ++r) dt_weight[r] = gather_column(weights, scan.rank, r, count);
   }
 };
 
