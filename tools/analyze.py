@@ -66,7 +66,7 @@ def main() -> int:
     for config in args.configs:
         try:
             result = analyze(config, tuple(args.shape) if args.shape else None)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, KeyError) as error:
             print(f'error: {error}', file=sys.stderr)
             return 1
         print(table(result), end='\n\n' if config != args.configs[-1] else '\n')

@@ -67,7 +67,7 @@ def main() -> int:
             device=args.device,
             on_round=progress.step,
         )
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, KeyError, RuntimeError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     what = 'forward and backward' if args.training else 'forward'

@@ -83,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
     start = time.monotonic()
     failed = []
     for outcome in predict_folder(model, args.source, args.out, options, on_tile):
+        progress.clear()
         print(describe(outcome), flush=True)
         progress.step()
         if outcome.error:
@@ -107,7 +108,7 @@ def main() -> int:
         return 0
     try:
         return 1 if run(args) else 0
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, KeyError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def init_model(
     """
     source = find_model(config)
     cfg = source.cfg
-    device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    device = choose_device(device)
     with _scope(cfg):
         model = revert_sync_batchnorm(MODELS.build(without_pretraining(cfg.model)))
     weights = checkpoint if checkpoint is not None else source.weights
@@ -95,6 +96,24 @@ def init_model(
     model.cfg = cfg
     model.dataset_meta = _dataset_meta(cfg)
     return model.to(device).eval()
+
+
+def choose_device(device: str | torch.device | None = None) -> torch.device:
+    """The device asked for, or the GPU if there is one.
+
+    Raises:
+        ValueError: no such device here.
+    """
+    try:
+        chosen = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    except RuntimeError as error:
+        raise ValueError(f'device={device!r} is not a device; try cpu or cuda.') from error
+    if chosen.type == 'cuda' and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f'device={device!r}: torch {torch.__version__} sees {torch.cuda.device_count()} GPUs '
+            'here; use cpu, or a torch with CUDA on a machine that has one.'
+        )
+    return chosen
 
 
 def infer(
@@ -128,24 +147,35 @@ def infer(
         ImageError: a picture cannot be used; names it, its value and the way out.
         MemoryError: the scores of the whole picture do not fit; says which tile to use.
     """
+    predict = partial(
+        _infer_one,
+        model,
+        value_range=value_range,
+        keep_scores=keep_scores,
+        tile=tile,
+        overlap=overlap,
+        on_tile=on_tile,
+    )
     if isinstance(images, Sequence) and not isinstance(images, str):
-        return [
-            infer(
-                model,
-                image,
-                value_range=value_range,
-                keep_scores=keep_scores,
-                tile=tile,
-                overlap=overlap,
-                on_tile=on_tile,
-            )
-            for image in images
-        ]
+        return [predict(image) for image in images]
+    return predict(images)
+
+
+def _infer_one(
+    model: nn.Module,
+    image: Image,
+    *,
+    value_range: tuple[float, float] | None,
+    keep_scores: bool,
+    tile: int | None,
+    overlap: int | None,
+    on_tile: Callable[[int, int], None] | None,
+) -> Prediction | Label:
     channels = input_channels(model)
-    if isinstance(images, np.ndarray):
-        name, pixels = 'image', images
+    if isinstance(image, np.ndarray):
+        name, pixels = 'image', image
     else:
-        name, pixels = str(images), read_image(images, channels)
+        name, pixels = str(image), read_image(image, channels)
     limits = check_image(pixels, value_range, name)
     if not hasattr(model, 'decode_head'):
         return _classify(model, to_bytes(pixels, channels, limits, name))

@@ -48,6 +48,12 @@ class Progress:
         self._shown = now
         self._write(f'{self.text(now - self._start)}  {note}'.rstrip())
 
+    def clear(self) -> None:
+        """Make room for other output on a terminal; the next step draws the line again."""
+        if self._terminal:
+            self._stream.write('\r\033[K')
+            self._stream.flush()
+
     def text(self, seconds: float) -> str:
         """The line after `seconds` of work."""
         share = self.done / max(self.total, 1)

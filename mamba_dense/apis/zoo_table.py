@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..weights import zoo
 from .analysis import analyze
-from .models import list_models
+from .models import list_models, segmentors
 
 BEGIN = '<!-- models: written by tools/model_table.py, do not edit -->'
 END = '<!-- end of models -->'
@@ -35,7 +35,8 @@ PUBLISHED_GFLOPS = {
 def model_table() -> str:
     """The tables of classifiers and segmentors as Markdown, measured now."""
     classifiers = [_row(name, CLASSIFIER_SIZE, 2) for name in list_models('classification')]
-    segmentors = [_row(name, SEGMENTOR_SIZE, 0) for name in list_models('segmentation')]
+    names = (*list_models('segmentation'), *unpublished())
+    networks = [_row(name, SEGMENTOR_SIZE, 0) for name in names]
     return '\n'.join(
         [
             'ImageNet-1K classifiers, FLOPs at 224x224:',
@@ -44,24 +45,39 @@ def model_table() -> str:
             '',
             'UPerNet on ADE20K, FLOPs at 512x2048:',
             '',
-            *_markdown('mIoU single / multi-scale, authors', segmentors),
+            *_markdown('mIoU single / multi-scale, authors', networks),
         ]
     )
 
 
+def unpublished() -> list[str]:
+    """Configs like those of the published segmentors, of variants without a published result."""
+    published = {(r.backbone, r.arch, r.num_classes) for r in zoo.list_weights(task='segmentation')}
+    classes = {number for _, _, number in published}
+    return [
+        path.stem
+        for key, path in segmentors().items()
+        if key not in published and key[2] in classes
+    ]
+
+
 def _row(name: str, size: tuple[int, int], digits: int) -> tuple[str, ...]:
-    record = zoo.get(name)
+    record = zoo.WEIGHTS.get(name)
     total = analyze(name, size).total
     flops = PUBLISHED_GFLOPS.get(name)
     return (
         f'`{name}`',
         f'{total.parameters / 1e6:.3f}',
-        f'{record.parameters:g}',
+        '-' if record is None else f'{record.parameters:g}',
         f'{total.flops / 1e9:.{digits}f}',
         '-' if flops is None else f'{flops:.{digits}f}',
         f'{total.scan_flops / 1e9:.2f}',
-        ' / '.join(f'{metric.value:.1f}' for metric in record.metrics),
+        'none published' if record is None else _scores(record),
     )
+
+
+def _scores(record: zoo.WeightFile) -> str:
+    return ' / '.join(f'{metric.value:.1f}' for metric in record.metrics)
 
 
 def _markdown(score: str, rows: Sequence[tuple[str, ...]]) -> list[str]:

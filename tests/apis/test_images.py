@@ -139,7 +139,11 @@ class TestFolders:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).touch()
         found = find_images(tmp_path, leave_out=tmp_path / 'out')
-        assert [p.relative_to(tmp_path).as_posix() for p in found] == ['a.JPG', 'b.png', 'sub/c.tif']
+        assert [p.relative_to(tmp_path).as_posix() for p in found] == [
+            'a.JPG',
+            'b.png',
+            'sub/c.tif',
+        ]
 
     def test_none(self, tmp_path):
         with pytest.raises(ImageError, match='no image in this folder'):
