@@ -6,7 +6,7 @@ import torch
 import mamba_kernels
 from mamba_kernels import dispatch, route_scan, selective_scan
 
-from .cases import GRADIENT, Case, check, compare, routed, selective, weights_of
+from .cases import GRADIENT, OUTPUT, Case, check, compare, routed, selective, weights_of
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures('nan_filled_empty')]
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -113,8 +113,8 @@ def test_inputs_of_any_strides():
     weights = weights_of(case)
     plain, gradients = case.run_both('triton', weights)
     got, got_gradients = Case(case.op, strided, case.options).run_both('triton', weights)
-    compare(got, plain, {torch.float32: 0})
-    compare(got_gradients, gradients, {torch.float32: 0})
+    compare(got, plain, OUTPUT)
+    compare(got_gradients, gradients, GRADIENT)
 
 
 def test_agrees_with_the_chunked_backend_on_a_long_sequence():

@@ -23,7 +23,7 @@ from mamba_kernels import triton_scan
 SIZES = ('length steps dim routes rank state x_row x_route params_size').split()
 TOOL = os.path.join(os.path.dirname(triton.__file__), 'backends', 'nvidia', 'bin', 'cuobjdump')
 
-def build(kernel, arch, dtype, constants):
+def build(kernel, arch, dtype, aligned, constants):
     function = getattr(triton_scan, kernel)
     if kernel == 'scan_backward':
         constants = {k: v for k, v in constants.items() if k != 'SAVE'}
@@ -33,7 +33,11 @@ def build(kernel, arch, dtype, constants):
         'i32' if name in SIZES else '*' + data.get(name, 'fp32')
         for name in function.arg_names
     }
-    source = ASTSource(fn=function, signature=signature, constexprs=constants)
+    hints = {
+        (place,): [['tt.divisibility', 16]] for place, name in enumerate(function.arg_names)
+        if aligned and name not in constants and name not in ('routes', 'rank', 'state')
+    }  # what a launch tells the compiler of torch's memory and of widths in sixteens
+    source = ASTSource(fn=function, signature=signature, constexprs=constants, attrs=hints)
     target = GPUTarget('cuda', arch, 32)
     code = triton.compile(source, target=target, options={'num_warps': 1}).asm['cubin']
     if not os.path.exists(TOOL):
@@ -53,10 +57,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def request(kernel, arch, state, block, rank, *, dtype='bf16', table=True, softplus=True):
+def request(
+    kernel, arch, state, block, rank, *, dtype='bf16', aligned=True, table=True, softplus=True
+):
     constants = {'RANK': rank, 'STATE': state, 'BLOCK': block, 'TILE': 64}
     switches = {'TABLE': table, 'SOFTPLUS': softplus, 'SAVE': True}
-    return (kernel, arch, dtype, {**constants, **switches})
+    return (kernel, arch, dtype, aligned, {**constants, **switches})
 
 
 def stacks(requests):
@@ -102,7 +108,7 @@ def test_the_backward_kernel_spills_nothing_on_hopper(sizes):
 @pytest.mark.parametrize('sizes', USUAL, ids=str)
 def test_the_backward_kernel_spills_little_on_ampere(sizes):
     spilled = usual()[(BACKWARD, 80, *sizes)]
-    assert spilled is None or spilled <= 256
+    assert spilled is None or spilled <= 32
 
 
 @pytest.mark.full
@@ -116,7 +122,12 @@ def test_every_variant_compiles(arch, dtype):
             for rank in (0, 1, 16):
                 block = max(8, min(64, 512 // max(state, rank)))
                 for table, softplus in ((True, True), (False, False)):
-                    switches = {'dtype': dtype, 'table': table, 'softplus': softplus}
+                    switches = {
+                        'dtype': dtype,
+                        'table': table,
+                        'softplus': softplus,
+                        'aligned': False,
+                    }
                     requests.append(request(kernel, arch, state, block, rank, **switches))
     spilled = stacks(requests)
     forward = spilled[: len(spilled) // 2]
