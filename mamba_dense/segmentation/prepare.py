@@ -150,10 +150,10 @@ def check_pairs(
     seen = {int(table[value]) for value in found}
     absent = [name for number, name in enumerate(classes) if number not in seen]
     if absent and not problems:
-        problems.append(
-            f'no mask shows {", ".join(absent)}; the masks hold the values {sorted(found)}, of '
-            f'which {ignore} is ignored unless mapped: --values 0=0 {ignore}=1 maps them to classes'
-        )
+        text = f'no mask shows {", ".join(absent)}; the masks hold the values {sorted(found)}'
+        if ignore in found and table[ignore] == ignore:
+            text += f', of which {ignore} is ignored; --values 0=0 {ignore}=1 would make it class 1'
+        problems.append(text)
     if problems:
         raise DataError(problems)
 

@@ -49,9 +49,14 @@ def test_folder(own):
 
 
 def test_values_may_be_ignored(own):
-    write(own, values={0: 0, 100: 1, 200: 255})
+    write(own, classes=CLASSES[:2], values={0: 0, 100: 1, 200: 255})
     masks = [read_mask(file) for file in (own / 'out' / 'ann_dir').rglob('*.png')]
     assert {int(value) for mask in masks for value in np.unique(mask)} == {0, 1, 255}
+
+
+def test_a_class_that_no_mask_shows(own):
+    with pytest.raises(DataError, match=r'no mask shows stem; .* values \[0, 100, 200\]$'):
+        write(own, values={0: 0, 100: 1, 200: 255})
 
 
 def test_palette_masks_are_indices(own):
