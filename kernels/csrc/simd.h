@@ -86,12 +86,13 @@ MAMBA_INLINE vec exp2_of(vec x) {
   return scale(exp2_fraction(x - whole), whole);
 }
 
-// exp(x) for x <= 0 with log2(e) in two parts, so that the relative error does not grow with |x|.
+// exp(x) for x <= 0; the relative error does not grow with |x|. ln 2 is split in 355/512, whose product with the integer
+// part is exact without a fused multiply-add, and the rest.
 MAMBA_INLINE vec exp_of_negative(vec x) {
   x = x < -87.0f ? splat(-87.0f) : x;
   const vec whole = round_even(x * 1.44269504f);
-  const vec fraction = (x * 1.44269502f - whole) + x * 1.925963033e-8f;
-  return scale(exp2_fraction(fraction), whole);
+  const vec rest = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
+  return scale(exp2_fraction(rest * 1.44269504f), whole);
 }
 
 // log1p(z) / z on [0, 1], relative error 3.3e-8 with these fp32 coefficients: small step sizes keep their accuracy.
