@@ -75,22 +75,17 @@ class Stage(nn.Module):
         self.downsample = downsample
 
 
-class StagedBackbone(BaseModule):
-    """A hierarchical backbone: stem, stages of blocks, a downsampling between two stages.
+class Backbone(BaseModule):
+    """What every backbone has: a variant, an image's channels, freezing, checkpointing, loading.
 
-    Stages after the last one of `out_indices` are not built.
-
-    A family gives `ARCHS` (whose rows have at least `dims`, `depths` and `drop_path_rate`),
-    `AUTHOR_KEYS` and the hooks `make_stem`, `make_block` and `make_downsample`.
+    A family gives `ARCHS`, whose rows have at least `drop_path_rate`, and `AUTHOR_KEYS`. The shape
+    of the network, staged or plain, gives `stem` (with `stride` and `min_size`) and `parts`.
 
     Args:
         arch: a variant's name, or a mapping of its fields, which may say `base='NAME'`.
         in_channels: channels of the image.
-        out_indices: stages whose features are returned, each once, in any order.
-        frozen_stages: -1 freezes nothing, 0 the stem, i the stem and the first i stages.
         drop_path_rate: rate of the last block, rising linearly from 0; None is the variant's.
         with_cp: recompute each block in the backward pass to save memory.
-        output_norm: whether each returned feature passes a LayerNorm of its own.
         init_cfg: `dict(type='Pretrained', checkpoint=PATH_OR_URL)` loads the authors' file or
             ours, strictly, when the runner (or you) calls `init_weights`; it may add `prefix`
             (only the keys below it) and `trusted` (see `mamba_dense.weights.load_weights`).
@@ -101,6 +96,130 @@ class StagedBackbone(BaseModule):
 
     ARCHS: ClassVar[Mapping[str, Any]]
     AUTHOR_KEYS: ClassVar[KeyMap]
+    PARTS: ClassVar[str]
+    stem: nn.Module
+    out_indices: tuple[int, ...]
+    out_channels: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any],
+        *,
+        in_channels: int = 3,
+        drop_path_rate: float | None = None,
+        with_cp: bool = False,
+        init_cfg: Mapping[str, Any] | None = None,
+    ):
+        super().__init__(init_cfg=init_cfg)
+        self.arch = resolve_arch(type(self).__name__, self.ARCHS, arch)
+        if in_channels < 1:
+            raise ValueError(f'in_channels={in_channels} must be at least 1.')
+        rate = self.arch.drop_path_rate if drop_path_rate is None else drop_path_rate
+        if not 0.0 <= rate < 1.0:
+            raise ValueError(f'drop_path_rate={rate} must lie in [0, 1).')
+        self.in_channels = in_channels
+        self.drop_path_rate = rate
+        self.with_cp = with_cp
+        self.frozen_stages = -1
+
+    @property
+    def parts(self) -> nn.ModuleList:
+        """What `out_indices` and `frozen_stages` count: stages, or blocks."""
+        return getattr(self, self.PARTS)
+
+    def _check(self, count: int, out_indices: Sequence[int], frozen_stages: int) -> None:
+        """Refuse indices that name none of the `count` parts of the whole variant."""
+        indices = list(out_indices)
+        allowed = range(count)
+        if (
+            not indices
+            or len(set(indices)) < len(indices)
+            or any(i not in allowed for i in indices)
+        ):
+            raise ValueError(
+                f'out_indices={tuple(indices)} must name {self.PARTS} of 0..{count - 1}, each once.'
+            )
+        if frozen_stages not in range(-1, count + 1):
+            raise ValueError(
+                f'frozen_stages={frozen_stages} must be -1 (none), 0 (the stem) or up to '
+                f'{count} (the stem and that many {self.PARTS}).'
+            )
+
+    def init_weights(self) -> None:
+        """Load the checkpoint that `init_cfg` names, once; parameters are initialised already.
+
+        Raises:
+            ValueError: the file does not fit this network; the message lists both sides.
+        """
+        if self.is_init:
+            return
+        cfg = self.init_cfg
+        if cfg and cfg.get('type') == 'Pretrained':
+            load_weights(
+                self,
+                cfg['checkpoint'],
+                keymap=self.AUTHOR_KEYS,
+                prefix=cfg.get('prefix', ''),
+                trusted=cfg.get('trusted', False),
+            )
+            if hasattr(self, '_params_init_info'):
+                update_init_info(self, init_info=f'loaded from {cfg["checkpoint"]}')
+            self._is_init = True
+        else:
+            super().init_weights()
+
+    def _freeze(self) -> None:
+        if self.frozen_stages < 0:
+            return
+        for module in (self.stem, *self.parts[: self.frozen_stages]):
+            module.eval()
+            module.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> 'Backbone':
+        """As `nn.Module.train`; the frozen stages stay in evaluation mode."""
+        super().train(mode)
+        self._freeze()
+        return self
+
+    def _check_image(self, x: Tensor) -> None:
+        name = type(self).__name__
+        if x.ndim != 4 or x.shape[1] != self.in_channels:
+            raise ValueError(
+                f'{name} takes images (B, {self.in_channels}, H, W), got {tuple(x.shape)}; '
+                'for other channels build it with in_channels=...'
+            )
+        if min(x.shape[2:]) < self.stem.min_size:
+            raise ValueError(
+                f'{name} takes images of at least {self.stem.min_size} pixels a side, '
+                f'got {x.shape[2]}x{x.shape[3]}; pad or enlarge the image.'
+            )
+
+    def _run(self, block: nn.Module, *inputs: Tensor | None) -> Tensor | tuple[Tensor, ...]:
+        if self.with_cp and self.training and torch.is_grad_enabled():
+            return checkpoint(block, *inputs, use_reentrant=False)
+        return block(*inputs)
+
+
+class StagedBackbone(Backbone):
+    """A hierarchical backbone: stem, stages of blocks, a downsampling between two stages.
+
+    Stages after the last one of `out_indices` are not built.
+
+    A family gives `ARCHS` (whose rows have at least `dims`, `depths` and `drop_path_rate`),
+    `AUTHOR_KEYS` and the hooks `make_stem`, `make_block` and `make_downsample`.
+
+    Args:
+        arch, in_channels, drop_path_rate, with_cp, init_cfg: see `Backbone`.
+        out_indices: stages whose features are returned, each once, in any order.
+        frozen_stages: -1 freezes nothing, 0 the stem, i the stem and the first i stages.
+        output_norm: whether each returned feature passes a LayerNorm of its own.
+
+    Raises:
+        ValueError: a value above is not allowed; the message lists what is.
+    """
+
+    PARTS = 'stages'
     NO_DECAY = ('out_norms',)
 
     def __init__(
@@ -115,22 +234,22 @@ class StagedBackbone(BaseModule):
         output_norm: bool = True,
         init_cfg: Mapping[str, Any] | None = None,
     ):
-        super().__init__(init_cfg=init_cfg)
-        self.arch = resolve_arch(type(self).__name__, self.ARCHS, arch)
+        super().__init__(
+            arch,
+            in_channels=in_channels,
+            drop_path_rate=drop_path_rate,
+            with_cp=with_cp,
+            init_cfg=init_cfg,
+        )
         depths, dims = self.arch.depths, self.arch.dims
         if len(depths) != len(dims):
             raise ValueError(
                 f'arch has depths={depths} and dims={dims}; give one of each for every stage.'
             )
-        self._check(len(dims), in_channels, out_indices, frozen_stages)
-        self.in_channels = in_channels
+        self._check(len(dims), out_indices, frozen_stages)
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
-        self.with_cp = with_cp
-        rate = self.arch.drop_path_rate if drop_path_rate is None else drop_path_rate
-        if not 0.0 <= rate < 1.0:
-            raise ValueError(f'drop_path_rate={rate} must lie in [0, 1).')
-        rates = torch.linspace(0, rate, sum(depths), device='cpu').tolist()
+        rates = torch.linspace(0, self.drop_path_rate, sum(depths), device='cpu').tolist()
         self.stem = self.make_stem(in_channels)
         self.stages = nn.ModuleList()
         last = max(self.out_indices)
@@ -162,88 +281,12 @@ class StagedBackbone(BaseModule):
         """From (B, H, W, dim) to (B, ceil(H / 2), ceil(W / 2), out_dim)."""
         raise TypeError(f'{type(self).__name__} does not define make_downsample.')
 
-    @staticmethod
-    def _check(
-        stages: int, in_channels: int, out_indices: Sequence[int], frozen_stages: int
-    ) -> None:
-        if in_channels < 1:
-            raise ValueError(f'in_channels={in_channels} must be at least 1.')
-        indices = list(out_indices)
-        allowed = range(stages)
-        if (
-            not indices
-            or len(set(indices)) < len(indices)
-            or any(i not in allowed for i in indices)
-        ):
-            raise ValueError(
-                f'out_indices={tuple(indices)} must name stages of 0..{stages - 1}, each once.'
-            )
-        if frozen_stages not in range(-1, stages + 1):
-            raise ValueError(
-                f'frozen_stages={frozen_stages} must be -1 (none), 0 (the stem) or up to '
-                f'{stages} (the stem and that many stages).'
-            )
-
     def _init_parameters(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-
-    def init_weights(self) -> None:
-        """Load the checkpoint that `init_cfg` names, once; parameters are initialised already.
-
-        Raises:
-            ValueError: the file does not fit this network; the message lists both sides.
-        """
-        if self.is_init:
-            return
-        cfg = self.init_cfg
-        if cfg and cfg.get('type') == 'Pretrained':
-            load_weights(
-                self,
-                cfg['checkpoint'],
-                keymap=self.AUTHOR_KEYS,
-                prefix=cfg.get('prefix', ''),
-                trusted=cfg.get('trusted', False),
-            )
-            if hasattr(self, '_params_init_info'):
-                update_init_info(self, init_info=f'loaded from {cfg["checkpoint"]}')
-            self._is_init = True
-        else:
-            super().init_weights()
-
-    def _freeze(self) -> None:
-        if self.frozen_stages < 0:
-            return
-        for module in (self.stem, *self.stages[: self.frozen_stages]):
-            module.eval()
-            module.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> 'StagedBackbone':
-        """As `nn.Module.train`; the frozen stages stay in evaluation mode."""
-        super().train(mode)
-        self._freeze()
-        return self
-
-    def _check_image(self, x: Tensor) -> None:
-        name = type(self).__name__
-        if x.ndim != 4 or x.shape[1] != self.in_channels:
-            raise ValueError(
-                f'{name} takes images (B, {self.in_channels}, H, W), got {tuple(x.shape)}; '
-                'for other channels build it with in_channels=...'
-            )
-        if min(x.shape[2:]) < self.stem.min_size:
-            raise ValueError(
-                f'{name} takes images of at least {self.stem.min_size} pixels a side, '
-                f'got {x.shape[2]}x{x.shape[3]}; pad or enlarge the image.'
-            )
-
-    def _run(self, block: nn.Module, x: Tensor) -> Tensor:
-        if self.with_cp and self.training and torch.is_grad_enabled():
-            return checkpoint(block, x, use_reentrant=False)
-        return block(x)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Features of an image, one for each of `out_indices`.

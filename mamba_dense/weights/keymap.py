@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from .tables import adapt_table
+
 SHOWN = 6  # names shown of a long list in an error
 
 
@@ -47,7 +49,7 @@ class Conversion:
     tensors: dict[str, Tensor]
     dropped: tuple[str, ...] = ()  # source keys left out by name
     fresh: tuple[str, ...] = ()  # our keys that keep their initial values
-    adapted: tuple[str, ...] = ()  # first convolutions given another number of input channels
+    adapted: tuple[str, ...] = ()  # first convolutions and tables of positions given other sizes
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class KeyMap:
     copy: (pattern of our key, replacement) pairs: the tensor also goes to the name so made,
         where one source feeds two targets.
     inputs: our first convolutions, whose kernel is adapted to another number of input channels.
+    tables: our learned tables of positions (1, H, W, C), resized from the file's square grid, and
+        the class token's row of it (1, 1, C); see `adapt_table`.
     """
 
     rename: tuple[tuple[str, str], ...] = ()
@@ -71,6 +75,7 @@ class KeyMap:
     fresh: tuple[str, ...] = ()
     copy: tuple[tuple[str, str], ...] = ()
     inputs: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
 
     def name(self, source: str) -> str:
         """Our name of a source key (or of the beginning of one)."""
@@ -144,9 +149,20 @@ class _Work:
             elif _any(self.keymap.inputs, name) and _differs_in_inputs(tensor.shape, shape):
                 self.adapted.append(f'{name}: {tensor.shape[1]} -> {shape[1]} input channels')
                 tensor = adapt_inputs(tensor, shape[1])
+            elif (table := self._table(name, tensor)) is not None:
+                tensor = table
             else:
                 self.misshapen.append(f'{name} {list(tensor.shape)}, wanted {list(shape)}')
         self.tensors[name] = tensor
+
+    def _table(self, name: str, tensor: Tensor) -> Tensor | None:
+        shape = self.target[name].shape
+        table = adapt_table(tensor, shape) if _any(self.keymap.tables, name) else None
+        if table is not None and len(shape) == 4:
+            have = tensor.shape[1] if tensor.ndim == 3 else f'{tensor.shape[1]}x{tensor.shape[2]}'
+            if have not in (shape[1] * shape[2], shape[1] * shape[2] + 1):
+                self.adapted.append(f'{name}: {have} -> {shape[1]}x{shape[2]} positions')
+        return table
 
     def finish(self) -> Conversion:
         unfilled = [name for name in self.target if name not in self.tensors]

@@ -25,7 +25,7 @@ class LoadReport:
     loaded: tuple[str, ...]  # our keys that the file filled
     dropped: tuple[str, ...]  # keys of the file that had no place, by name
     fresh: tuple[str, ...]  # our keys that kept their initial values
-    adapted: tuple[str, ...]  # first convolutions given another number of input channels
+    adapted: tuple[str, ...]  # first convolutions and tables of positions given other sizes
 
 
 def load_weights(
@@ -191,7 +191,7 @@ def _apply(
         conversion.adapted,
     )
     for line in report.adapted:
-        _log.warning('%s: first convolution adapted, %s', path.name, line)
+        _log.warning('%s: adapted, %s', path.name, line)
     if conversion.dropped:
         _log.info('%s: dropped %s', path.name, some(conversion.dropped))
     if report.fresh:
