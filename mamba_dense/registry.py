@@ -1,9 +1,10 @@
 """The registries of mamba_dense: children of mmengine's, filled lazily by `type='mamba_dense.X'`.
 
 Imports mmengine and nothing of ours, because mmengine reports an import failure in here as "not in
-the registry". A task package is a location only where the framework it stands on is installed.
+the registry". A task package is searched only where the framework it stands on is installed.
 """
 
+from importlib import import_module
 from importlib.util import find_spec
 
 from mmengine import registry as root
@@ -11,11 +12,16 @@ from mmengine import registry as root
 # task package -> (framework it stands on, extra that installs it)
 TASKS = {
     'segmentation': ('mmseg', 'seg'),
+    'detection': ('mmdet', 'det'),
 }
 
 
 class Registry(root.Registry):
-    """A registry of this scope whose refusal lists what is known and which task needs an extra."""
+    """A registry of this scope whose refusal lists what is known and which task needs an extra.
+
+    Task packages are imported one by one, and only for a name that is not known without them: a
+    segmentation config never loads mmdet, even where it is installed.
+    """
 
     def get(self, key: str):
         """The class registered as `key`.
@@ -23,13 +29,22 @@ class Registry(root.Registry):
         Raises:
             KeyError: nothing of that name is registered here or in a parent; lists what is.
         """
-        found = super().get(key)
+        found = self._find(key)
         if found is None:
             raise KeyError(self._refusal(key))
         return found
 
     def __contains__(self, key: str) -> bool:
-        return super().get(key) is not None
+        return self._find(key) is not None
+
+    def _find(self, key: str):
+        found = super().get(key)
+        for task in _tasks() if found is None else ():
+            import_module(task)
+            found = super().get(key)
+            if found is not None:
+                break
+        return found
 
     def _refusal(self, key: str) -> str:
         known = ', '.join(sorted(self.module_dict)) or 'none'
@@ -45,13 +60,15 @@ class Registry(root.Registry):
 
 
 def _tasks() -> list[str]:
-    return [f'mamba_dense.{task}' for task, (framework, _) in TASKS.items() if find_spec(framework)]
+    """Packages of the tasks whose framework is installed, that of the default scope first."""
+    current = root.DefaultScope.get_current_instance()
+    scope = None if current is None else current.scope_name
+    there = {task: name for task, (name, _) in TASKS.items() if find_spec(name) is not None}
+    return [f'mamba_dense.{task}' for task in sorted(there, key=lambda task: there[task] != scope)]
 
 
 def _child(parent: root.Registry, *locations: str) -> Registry:
-    return Registry(
-        parent.name, parent=parent, scope='mamba_dense', locations=[*locations, *_tasks()]
-    )
+    return Registry(parent.name, parent=parent, scope='mamba_dense', locations=list(locations))
 
 
 MODELS = _child(

@@ -20,6 +20,7 @@ import torch
 from mmengine.dist import get_dist_info
 from mmengine.registry import DATA_SAMPLERS as ROOT_SAMPLERS
 from mmengine.registry import DATASETS as ROOT_DATASETS
+from torch.utils.data import Sampler
 
 from mamba_dense.registry import DATA_SAMPLERS, DATASETS
 
@@ -63,7 +64,7 @@ class StreamIndex(int):
 
 
 @DATA_SAMPLERS.register_module()
-class StreamSampler:
+class StreamSampler(Sampler):
     """Yields what `sampler` yields, each index with its position in the stream over all processes.
 
     Args:

@@ -1,0 +1,20 @@
+# no published result on COCO by this schedule: the recipe of its sisters, drop path as in its
+# classification
+_base_ = [
+    '../_base_/models/mask-rcnn_vmamba.py',
+    '../_base_/datasets/coco_instance_ms.py',
+    '../_base_/schedules/adamw_step_3x.py',
+    '../_base_/default_runtime_det.py',
+]
+checkpoint = (
+    'https://github.com/MzeroMiko/VMamba/releases/download/%23v2cls/'
+    'vssm_base_0229_ckpt_epoch_237.pth'
+)
+model = dict(
+    backbone=dict(
+        arch='base_s2l15',
+        drop_path_rate=0.6,
+        init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
+    ),
+    neck=dict(in_channels=[128, 256, 512, 1024]),
+)

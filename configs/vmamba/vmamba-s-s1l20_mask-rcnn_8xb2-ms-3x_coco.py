@@ -1,0 +1,20 @@
+# no published result on COCO by this schedule: the recipe of its sisters, drop path as in its
+# classification
+_base_ = [
+    '../_base_/models/mask-rcnn_vmamba.py',
+    '../_base_/datasets/coco_instance_ms.py',
+    '../_base_/schedules/adamw_step_3x.py',
+    '../_base_/default_runtime_det.py',
+]
+checkpoint = (
+    'https://github.com/MzeroMiko/VMamba/releases/download/%23v2cls/'
+    'vssm1_small_0229s_ckpt_epoch_240.pth'
+)
+model = dict(
+    backbone=dict(
+        arch='small_s1l20',
+        drop_path_rate=0.3,
+        init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
+    ),
+    neck=dict(in_channels=[96, 192, 384, 768]),
+)

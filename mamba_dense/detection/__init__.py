@@ -1,0 +1,1 @@
+"""Detection and instance segmentation over mmdet: data preparation and what mmdet lacks."""
