@@ -213,7 +213,7 @@ class StagedBackbone(Backbone):
         arch, in_channels, drop_path_rate, with_cp, init_cfg: see `Backbone`.
         out_indices: stages whose features are returned, each once, in any order.
         frozen_stages: -1 freezes nothing, 0 the stem, i the stem and the first i stages.
-        output_norm: whether each returned feature passes a LayerNorm of its own.
+        output_norm: whether each returned feature passes a norm of its own.
 
     Raises:
         ValueError: a value above is not allowed; the message lists what is.
@@ -253,16 +253,15 @@ class StagedBackbone(Backbone):
         self.stem = self.make_stem(in_channels)
         self.stages = nn.ModuleList()
         last = max(self.out_indices)
-        for i, (dim, depth) in enumerate(zip(dims[: last + 1], depths, strict=False)):
-            blocks = [self.make_block(dim, rates.pop(0)) for _ in range(depth)]
-            downsample = None if i == last else self.make_downsample(dim, dims[i + 1])
-            self.stages.append(Stage(blocks, downsample))
+        for i, depth in enumerate(depths[: last + 1]):
+            blocks = [self.make_block(i, j, rates.pop(0)) for j in range(depth)]
+            self.stages.append(Stage(blocks, None if i == last else self.make_downsample(i)))
         self.AUTHOR_KEYS = _up_to_stage(self.AUTHOR_KEYS, last, len(dims))
         self.out_channels = tuple(dims[i] for i in self.out_indices)
         self.strides = tuple(self.stem.stride * 2**i for i in self.out_indices)
         self.out_norms = nn.ModuleDict()
         if output_norm:
-            self.out_norms.update({str(i): nn.LayerNorm(dims[i]) for i in self.out_indices})
+            self.out_norms.update({str(i): self.make_out_norm(dims[i]) for i in self.out_indices})
         self._init_parameters()
         self._freeze()
 
@@ -272,14 +271,18 @@ class StagedBackbone(Backbone):
         raise TypeError(f'{type(self).__name__} does not define make_stem.')
 
     @abstractmethod
-    def make_block(self, dim: int, drop_path: float) -> nn.Module:
-        """A block (B, H, W, dim) to the same shape."""
+    def make_block(self, stage: int, index: int, drop_path: float) -> nn.Module:
+        """Block `index` of a stage: (B, H, W, dims[stage]) to the same shape."""
         raise TypeError(f'{type(self).__name__} does not define make_block.')
 
     @abstractmethod
-    def make_downsample(self, dim: int, out_dim: int) -> nn.Module:
-        """From (B, H, W, dim) to (B, ceil(H / 2), ceil(W / 2), out_dim)."""
+    def make_downsample(self, stage: int) -> nn.Module:
+        """From (B, H, W, dims[stage]) to (B, ceil(H / 2), ceil(W / 2), dims[stage + 1])."""
         raise TypeError(f'{type(self).__name__} does not define make_downsample.')
+
+    def make_out_norm(self, dim: int) -> nn.Module:
+        """What a returned feature (B, H, W, dim) passes."""
+        return nn.LayerNorm(dim)
 
     def _init_parameters(self) -> None:
         for module in self.modules():

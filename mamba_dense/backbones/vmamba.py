@@ -181,9 +181,9 @@ class VMamba(StagedBackbone):
         stem = PatchEmbed if self.arch.patch_stem else ConvStem
         return stem(in_channels, self.arch.dims[0])
 
-    def make_block(self, dim: int, drop_path: float) -> nn.Module:
-        return Block(dim, self.arch, drop_path)
+    def make_block(self, stage: int, _index: int, drop_path: float) -> nn.Module:
+        return Block(self.arch.dims[stage], self.arch, drop_path)
 
-    def make_downsample(self, dim: int, out_dim: int) -> nn.Module:
+    def make_downsample(self, stage: int) -> nn.Module:
         downsample = PatchMerging if self.arch.patch_merging else ConvDownsample
-        return downsample(dim, out_dim)
+        return downsample(*self.arch.dims[stage : stage + 2])
