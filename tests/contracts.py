@@ -42,7 +42,9 @@ def check_finite(model: nn.Module, x: Tensor) -> None:
 def check_declared(model: nn.Module, x: Tensor) -> None:
     outputs = features(model, x)
     assert len(outputs) == len(model.out_indices)
-    size = x.shape[2:]
+    # patches that overlap do not begin in the last pixels; elsewhere a level is size / stride
+    overlap, step = getattr(model.stem, 'overlap', 0), model.stem.stride
+    size = [(s - overlap) // step * step for s in x.shape[2:]]
     for y, channels, stride in zip(outputs, model.out_channels, model.strides, strict=True):
         expected = tuple(s // stride for s in size)
         assert tuple(y.shape) == (x.shape[0], channels, *expected)
@@ -70,7 +72,8 @@ def check_checkpointing(model: nn.Module, x: Tensor) -> None:
 
 def check_frozen(model: nn.Module, x: Tensor, stages: int) -> None:
     model.train()
-    frozen = [model.stem, *model.stages[:stages]]
+    parts = model.stages if hasattr(model, 'stages') else model.blocks
+    frozen = [model.stem, *parts[:stages]]
     grads = gradients(model, x)
     assert all(not m.training for part in frozen for m in part.modules())
     ids = {id(p) for part in frozen for p in part.parameters()}

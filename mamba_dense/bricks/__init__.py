@@ -1,17 +1,27 @@
 """Parts that several mixers and backbones are built from; torch only, tensors (B, *spatial, C)."""
 
-from .conv import ChannelLastConv2d
+from .conv import CausalConv1d, ChannelLastConv2d
 from .downsample import ConvDownsample, PatchMerging
 from .drop import DropPath
 from .embed import ConvStem, PatchEmbed
 from .mlp import Mlp
+from .norm import ChannelFirstLayerNorm, RMSNorm
+from .pyramid import FeaturePyramid, SimpleFeaturePyramid
+from .rotary import rotary_tables, rotate
 
 __all__ = [
+    'CausalConv1d',
+    'ChannelFirstLayerNorm',
     'ChannelLastConv2d',
     'ConvDownsample',
     'ConvStem',
     'DropPath',
+    'FeaturePyramid',
     'Mlp',
     'PatchEmbed',
     'PatchMerging',
+    'RMSNorm',
+    'SimpleFeaturePyramid',
+    'rotary_tables',
+    'rotate',
 ]

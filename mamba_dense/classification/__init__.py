@@ -1,6 +1,6 @@
 """The published classifiers, so that the authors' ImageNet weights can be checked end to end."""
 
 from .classifier import ImageClassifier
-from .heads import NormPoolLinear
+from .heads import NormPoolLinear, TokenLinear
 
-__all__ = ['ImageClassifier', 'NormPoolLinear']
+__all__ = ['ImageClassifier', 'NormPoolLinear', 'TokenLinear']

@@ -16,9 +16,10 @@ class ImageClassifier(BaseModel):
     """Logits of the backbone's last feature; the whole network of the authors' ImageNet files.
 
     Args:
-        backbone: config of a registered backbone; build it with `out_indices=(3,)` and
-            `output_norm=False`, as the head has a norm of its own.
-        head: config of a registered head.
+        backbone: config of a registered backbone that gives one feature: VMamba with
+            `out_indices=(3,)` and `output_norm=False`, as `NormPoolLinear` has a norm of its own;
+            Vim with `feature='class_token'`.
+        head: config of a registered head: `NormPoolLinear` for VMamba, `TokenLinear` for Vim.
         data_preprocessor: as in any mmengine model.
         init_cfg: `dict(type='Pretrained', checkpoint=PATH_OR_URL)` loads the authors' file.
 

@@ -32,3 +32,30 @@ class NormPoolLinear(nn.Module):
         """Feature (B, C, H, W) to logits (B, num_classes)."""
         x = self.norm(x.permute(0, 2, 3, 1))  # (B, H, W, C)
         return self.fc(x.mean(dim=(1, 2)))
+
+
+@MODELS.register_module()
+class TokenLinear(nn.Module):
+    """Linear over a class token that the backbone has normed (Vim).
+
+    Args:
+        in_channels: width of the token.
+        num_classes: length of the logits.
+
+    Raises:
+        ValueError: one of them is below one.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int = 1000):
+        super().__init__()
+        if in_channels < 1 or num_classes < 1:
+            raise ValueError(
+                f'in_channels={in_channels} and num_classes={num_classes} must be at least 1.'
+            )
+        self.fc = nn.Linear(in_channels, num_classes)
+        nn.init.trunc_normal_(self.fc.weight, std=0.02)
+        nn.init.zeros_(self.fc.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Token (B, C, 1, 1) to logits (B, num_classes)."""
+        return self.fc(x.flatten(1))

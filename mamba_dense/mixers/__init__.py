@@ -1,5 +1,6 @@
 """Token mixers: (B, *spatial, C) to the same shape, without norm, residual or drop path inside."""
 
+from .bidirectional import BidirectionalMixer
 from .ss2d import SS2D, CascadeSS2D
 
-__all__ = ['SS2D', 'CascadeSS2D']
+__all__ = ['SS2D', 'BidirectionalMixer', 'CascadeSS2D']

@@ -1,4 +1,4 @@
-"""How the parameters of a selective scan start (Mamba, arXiv 2312.00752, section 3.6)."""
+"""The parameters of a selective scan: how they start (Mamba, arXiv 2312.00752, section 3.6)."""
 
 import math
 
@@ -31,3 +31,8 @@ def dt_bias(routes: int, dim: int) -> Tensor:
 def x_proj_weight(routes: int, rows: int, dim: int) -> Tensor:
     """As `routes` linear layers of torch's default: uniform within +-D^-0.5: (K, rows, D)."""
     return torch.empty(routes, rows, dim).uniform_(-(dim**-0.5), dim**-0.5)
+
+
+def decay(a_log: Tensor) -> Tensor:
+    """A = -exp(A_log), in float32 at least; same shape."""
+    return -torch.exp(a_log.to(torch.promote_types(a_log.dtype, torch.float32)))

@@ -19,10 +19,6 @@ from ..routes import routes as make_routes
 from . import init
 
 
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-
-
 class _SelectiveScan2d(nn.Module):
     """What both mixers share: projections, convolution, scan parameters, norm and gate."""
 
@@ -75,7 +71,7 @@ class _SelectiveScan2d(nn.Module):
             params,
             self.dt_proj_weight[sets],
             self.dt_proj_bias[sets],
-            -torch.exp(_at_least_float32(self.A_log[sets])),
+            init.decay(self.A_log[sets]),
             self.D[sets],
             routes,
             out_dtype=self.out_norm.weight.dtype,

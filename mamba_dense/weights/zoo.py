@@ -64,6 +64,49 @@ class WeightFile:
         return str(cached_path(self.url))
 
 
+@dataclass(frozen=True)
+class WeightFolder:
+    """A published folder whose files' names are not known to us: its files are fetched by hand.
+
+    backbone, arch: what a classifier's file of it is loaded into.
+    metrics: of the classifier `arch` on ImageNet-1K.
+    """
+
+    name: str
+    family: str
+    backbone: str
+    arch: str
+    url: str
+    licence: str
+    input_size: tuple[int, int]
+    parameters: float
+    metrics: tuple[Metric, ...]
+
+
+# arch, folder, top-1, top-5, millions of parameters
+_VIM = (
+    ('tiny', 'Vim-tiny-midclstok', 76.1, 93.0, 7.148),
+    ('small', 'Vim-small-midclstok', 80.5, 95.1, 25.797),
+    ('base', 'Vim-base-midclstok', 81.9, 95.8, 97.598),
+)
+FOLDERS = {
+    folder.name: folder
+    for folder in (
+        WeightFolder(
+            name=f'vim-{arch}_in1k-224x224',
+            family='vim',
+            backbone='mamba_dense.Vim',
+            arch=arch,
+            url=f'https://huggingface.co/hustvl/{folder}',
+            licence='Apache-2.0',
+            input_size=(224, 224),
+            parameters=parameters,
+            metrics=(Metric('top-1', top1), Metric('top-5', top5)),
+        )
+        for arch, folder, top1, top5, parameters in _VIM
+    )
+}
+
 _RELEASES = 'https://github.com/MzeroMiko/VMamba/releases/download/%23'
 
 # arch, file, top-1, millions of parameters
@@ -238,10 +281,16 @@ def get(name: str) -> WeightFile:
     """The published file of this name.
 
     Raises:
-        ValueError: no such name; lists those nearest to it.
+        ValueError: no such name, of which the nearest are listed, or one of a folder whose files
+            have to be fetched by hand.
     """
     if name in WEIGHTS:
         return WEIGHTS[name]
+    if name in FOLDERS:
+        raise ValueError(
+            f'{name!r} lies in {FOLDERS[name].url}, whose file names are not known here; '
+            'fetch the file by hand and give its path'
+        )
     near = difflib.get_close_matches(name, WEIGHTS, n=5, cutoff=0.4)
     near = near or [known for known in WEIGHTS if name.lower() in known] or list(WEIGHTS)[:5]
     raise ValueError(

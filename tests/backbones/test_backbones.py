@@ -5,7 +5,7 @@ import torch
 from mmengine.registry import MODELS as ROOT
 
 import mamba_dense.backbones as shelf
-from mamba_dense.backbones.base import StagedBackbone
+from mamba_dense.backbones.base import Backbone
 from mamba_dense.registry import MODELS
 from tests import contracts
 
@@ -13,9 +13,15 @@ MODELS.import_from_location()
 BACKBONES = {
     name: kind
     for name, kind in MODELS.module_dict.items()
-    if isinstance(kind, type) and issubclass(kind, StagedBackbone)
+    if isinstance(kind, type) and issubclass(kind, Backbone)
 }
 EVERY_ARCH = [(name, arch) for name, kind in BACKBONES.items() for arch in kind.ARCHS]
+
+
+def count(kind):
+    """How many stages, or blocks, the nano variant has."""
+    arch = kind.ARCHS['nano']
+    return len(arch.depths) if hasattr(arch, 'depths') else arch.depth
 
 
 @pytest.fixture(params=sorted(BACKBONES))
@@ -113,10 +119,11 @@ def test_every_variant_declares_the_truth(name, arch):
     ('options', 'words'),
     [
         (dict(arch='tinny'), ("arch='tinny'", 'nano')),
-        (dict(arch=dict(base='nano', depth=(1, 1))), ('depth', 'depths')),
-        (dict(arch='nano', out_indices=(0, 4)), ('out_indices', '0..3')),
+        (dict(arch=dict(base='nano', dephts=(1, 1))), ('dephts', 'depth', 'drop_path_rate')),
+        (dict(arch='nano', out_indices=(0, 99)), ('out_indices', '0..{last}')),
         (dict(arch='nano', out_indices=(-1,)), ('out_indices',)),
-        (dict(arch='nano', frozen_stages=9), ('frozen_stages=9', '-1')),
+        (dict(arch='nano', out_indices=(1, 1)), ('out_indices', 'once')),
+        (dict(arch='nano', frozen_stages=99), ('frozen_stages=99', '-1')),
         (dict(arch='nano', in_channels=0), ('in_channels=0',)),
         (dict(arch='nano', drop_path_rate=1.5), ('1.5',)),
     ],
@@ -125,7 +132,17 @@ def test_every_variant_declares_the_truth(name, arch):
 def test_bad_options_are_named(kind, options, words):
     with pytest.raises(ValueError) as error:
         kind(**options)
-    assert all(word in str(error.value) for word in words)
+    last = count(kind) - 1
+    assert all(word.format(last=last) in str(error.value) for word in words)
+
+
+@pytest.mark.parametrize('beyond', [0, 1])
+def test_the_last_index_is_one_less_than_the_count(kind, beyond):
+    if not beyond:
+        assert kind('nano', out_indices=(count(kind) - 1,)).out_indices == (count(kind) - 1,)
+        return
+    with pytest.raises(ValueError, match='out_indices'):
+        kind('nano', out_indices=(count(kind),))
 
 
 def test_arch_of_another_type(kind):
@@ -141,7 +158,11 @@ def test_bad_images_are_named(nano):
 
 
 def test_arch_as_a_mapping(kind):
-    dims = kind.ARCHS['nano'].dims
-    model = kind(dict(base='nano', depths=[1] * len(dims)))
-    assert model.arch.depths == (1,) * len(dims)
-    assert kind.ARCHS['nano'].depths != model.arch.depths
+    nano = kind.ARCHS['nano']
+    if hasattr(nano, 'depths'):
+        model = kind(dict(base='nano', depths=[1] * len(nano.dims)))
+        assert model.arch.depths == (1,) * len(nano.dims)
+    else:
+        model = kind(dict(base='nano', depth=3))
+        assert model.arch.depth == len(model.blocks) == 3
+    assert kind.ARCHS['nano'] == nano != model.arch

@@ -21,7 +21,7 @@ CONFIGS = sorted(
 )
 SEGMENTORS = [name for name in CONFIGS if '_upernet_' in name]
 SMALL = [name for name in SEGMENTORS if '-nano_' in name]
-ADE = [name for name in SEGMENTORS if '_ade20k-' in name]
+ADE = [name for name in SEGMENTORS if name.startswith('vmamba/') and '_ade20k-' in name]
 
 
 def load(name):

@@ -1,0 +1,33 @@
+"""Norms that torch has in another shape or another precision."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class RMSNorm(nn.Module):
+    """Root mean square norm over the last axis, in float32 at least; result in the weight's dtype.
+
+    Args:
+        channels: width of the tokens.
+        eps: added to the mean square.
+    """
+
+    def __init__(self, channels: int, *, eps: float = 1e-5):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, *spatial, C) to the same shape."""
+        weight = self.weight
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        return F.rms_norm(x, weight.shape, weight.to(x.dtype), self.eps).to(weight.dtype)
+
+
+class ChannelFirstLayerNorm(nn.LayerNorm):
+    """`nn.LayerNorm` over the channels of (B, C, H, W) maps, as ViTDet's necks have it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, H, W) to the same shape, in torch's channels_last format."""
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
