@@ -298,7 +298,8 @@ class StagedBackbone(Backbone):
             x: (B, in_channels, H, W) of any size the stem takes.
 
         Returns:
-            One (B, out_channels[i], H_i, W_i) per output, in torch's channels_last format.
+            One (B, out_channels[i], H_i, W_i) per output, contiguous: mmcv's RoIAlign and other
+            compiled operators read a channels_last map as if it were not one, in silence.
 
         Raises:
             ValueError: another number of channels or axes, or an image below the stem's patch.
@@ -311,7 +312,7 @@ class StagedBackbone(Backbone):
                 x = self._run(block, x)
             if i in self.out_indices:
                 y = self.out_norms[str(i)](x) if self.out_norms else x
-                features[i] = y.permute(0, 3, 1, 2)  # (B, C, H, W)
+                features[i] = y.permute(0, 3, 1, 2).contiguous()  # (B, C, H, W)
             if stage.downsample is not None:
                 x = stage.downsample(x)
         return tuple(features[i] for i in self.out_indices)

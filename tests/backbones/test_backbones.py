@@ -50,6 +50,12 @@ def test_finite(nano, size):
     contracts.check_finite(nano, contracts.image(nano, *size))
 
 
+def test_outputs_are_contiguous(nano):
+    """mmcv's compiled operators, RoIAlign for one, misread any other memory format."""
+    for y in nano(contracts.image(nano, 64, 96, batch=2)):
+        assert y.is_contiguous()
+
+
 def test_smallest_image(nano):
     side = nano.stem.min_size
     contracts.check_finite(nano, contracts.image(nano, side, side + 3))
