@@ -133,15 +133,20 @@ def prepare_folder(args: argparse.Namespace) -> str:
 def check(target: Path) -> str:
     """The `check` command; what it found."""
     if target.is_dir():
-        from mamba_dense.segmentation.data_check import folder_problems
-
-        problems = list(folder_problems(target))
+        task = 'detection.guard' if (target / 'annotations').is_dir() else 'segmentation.data_check'
+        problems = list(import_module(f'mamba_dense.{task}').folder_problems(target))
     else:
         from mmengine.config import Config
 
-        from mamba_dense.segmentation.guard import config_problems
+        cfg = Config.fromfile(target)
+        if cfg.get('default_scope') == 'mmdet':
+            from mamba_dense.detection.guard import config_problems
 
-        problems = list(config_problems(Config.fromfile(target), full=sys.maxsize))
+            problems = list(config_problems(cfg, full=sys.maxsize, boxes=True))
+        else:
+            from mamba_dense.segmentation.guard import config_problems
+
+            problems = list(config_problems(cfg, full=sys.maxsize))
     if problems:
         raise DataError(problems)
     return f'{target}: no problem found'
