@@ -2,5 +2,6 @@
 
 from .vim import Vim
 from .vmamba import VMamba
+from .vssd import VSSD
 
-__all__ = ['VMamba', 'Vim']
+__all__ = ['VSSD', 'VMamba', 'Vim']

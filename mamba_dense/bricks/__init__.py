@@ -7,6 +7,7 @@ from .embed import ConvStem, PatchEmbed
 from .mlp import Mlp
 from .norm import ChannelFirstLayerNorm, RMSNorm
 from .pyramid import FeaturePyramid, SimpleFeaturePyramid
+from .residual_stem import ConvNormAct, InvertedDownsample, ResidualConvStem
 from .rotary import rotary_tables, rotate
 
 __all__ = [
@@ -14,13 +15,16 @@ __all__ = [
     'ChannelFirstLayerNorm',
     'ChannelLastConv2d',
     'ConvDownsample',
+    'ConvNormAct',
     'ConvStem',
     'DropPath',
     'FeaturePyramid',
+    'InvertedDownsample',
     'Mlp',
     'PatchEmbed',
     'PatchMerging',
     'RMSNorm',
+    'ResidualConvStem',
     'SimpleFeaturePyramid',
     'rotary_tables',
     'rotate',

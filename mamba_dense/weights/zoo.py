@@ -107,6 +107,28 @@ FOLDERS = {
     )
 }
 
+# arch, top-1, millions of parameters; the authors' read-me links the files
+_VSSD = (
+    ('micro', 82.5, 13.513),
+    ('tiny', 83.6, 24.271),
+    ('small', 84.1, 40.076),
+    ('base', 84.7, 88.823),
+)
+FOLDERS |= {
+    f'vssd-{arch}_in1k-224x224': WeightFolder(
+        name=f'vssd-{arch}_in1k-224x224',
+        family='vssd',
+        backbone='mamba_dense.VSSD',
+        arch=arch,
+        url='https://github.com/YuHengsss/VSSD',
+        licence='none stated',
+        input_size=(224, 224),
+        parameters=parameters,
+        metrics=(Metric('top-1', top1),),
+    )
+    for arch, top1, parameters in _VSSD
+}
+
 _RELEASES = 'https://github.com/MzeroMiko/VMamba/releases/download/%23'
 
 # arch, file, top-1, millions of parameters
