@@ -59,13 +59,8 @@ def write_folder(
         FileExistsError: `out` holds data already.
         ValueError: an argument is out of its range.
     """
-    if not 0 < val_share < 1:
-        raise ValueError(f'val_share={val_share} must lie between 0 and 1')
-    if first_pixel not in (0, 1):
-        raise ValueError(f'first_pixel={first_pixel} must be 0 or 1')
     out = Path(out)
-    if any((out / folder).exists() for folder in ('images', 'annotations')):
-        raise FileExistsError(f'{out} holds data already: choose another folder or delete it')
+    _check_arguments(out, val_share, first_pixel)
     files = find_images(Path(images))
     sizes = {file.name: _size(file) for file in files}
     found = list(
@@ -76,16 +71,31 @@ def write_folder(
         problems.append(f'{labels}: no object that can be used')
     if problems and (not drop or not kept):
         raise DataError(problems)
-    random.Random(seed).shuffle(files)
-    held_out = min(max(1, round(len(files) * val_share)), len(files) - 1)
     counts = {}
-    for subset, part in (('val', files[:held_out]), ('train', files[held_out:])):
+    for subset, part in split(files, val_share, seed).items():
         (out / 'images' / subset).mkdir(parents=True)
         for file in part:
             shutil.copyfile(file, out / 'images' / subset / file.name)
-        chosen = {file.name: sizes[file.name] for file in sorted(part)}
+        chosen = {file.name: sizes[file.name] for file in part}
         counts[subset] = (len(chosen), write_coco(out, subset, chosen, kept, classes))
     return counts, problems
+
+
+def _check_arguments(out: Path, val_share: float, first_pixel: int) -> None:
+    if not 0 < val_share < 1:
+        raise ValueError(f'val_share={val_share} must lie between 0 and 1')
+    if first_pixel not in (0, 1):
+        raise ValueError(f'first_pixel={first_pixel} must be 0 or 1')
+    if any((out / folder).exists() for folder in ('images', 'annotations')):
+        raise FileExistsError(f'{out} holds data already: choose another folder or delete it')
+
+
+def split(files: Sequence[Path], val_share: float, seed: int) -> dict[str, list[Path]]:
+    """Files that validate, at least one and never all, and files that train, each sorted."""
+    shuffled = list(files)
+    random.Random(seed).shuffle(shuffled)
+    held_out = min(max(1, round(len(files) * val_share)), len(files) - 1)
+    return {'val': sorted(shuffled[:held_out]), 'train': sorted(shuffled[held_out:])}
 
 
 def find_images(folder: Path) -> list[Path]:
