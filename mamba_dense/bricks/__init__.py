@@ -4,6 +4,7 @@ from .conv import CausalConv1d, ChannelLastConv2d
 from .downsample import ConvDownsample, PatchMerging
 from .drop import DropPath
 from .embed import ConvStem, PatchEmbed
+from .inverted_residual import InvertedResidual
 from .mlp import Mlp
 from .norm import ChannelFirstLayerNorm, RMSNorm
 from .pyramid import FeaturePyramid, SimpleFeaturePyramid
@@ -17,6 +18,7 @@ __all__ = [
     'ConvStem',
     'DropPath',
     'FeaturePyramid',
+    'InvertedResidual',
     'Mlp',
     'PatchEmbed',
     'PatchMerging',
