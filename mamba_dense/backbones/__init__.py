@@ -1,7 +1,13 @@
 """Registered backbones, one file a family."""
 
+from .efficientvmamba import EfficientVMamba
 from .vim import Vim
 from .vmamba import VMamba
 from .vssd import VSSD
 
-__all__ = ['VSSD', 'VMamba', 'Vim']
+__all__ = [
+    'EfficientVMamba',
+    'VMamba',
+    'VSSD',
+    'Vim',
+]

@@ -4,6 +4,7 @@ from .conv import CausalConv1d, ChannelLastConv2d
 from .downsample import ConvDownsample, PatchMerging
 from .drop import DropPath
 from .embed import ConvStem, PatchEmbed
+from .inverted_residual import InvertedResidual
 from .mlp import Mlp
 from .norm import ChannelFirstLayerNorm, RMSNorm
 from .pyramid import FeaturePyramid, SimpleFeaturePyramid
@@ -20,6 +21,7 @@ __all__ = [
     'DropPath',
     'FeaturePyramid',
     'InvertedDownsample',
+    'InvertedResidual',
     'Mlp',
     'PatchEmbed',
     'PatchMerging',

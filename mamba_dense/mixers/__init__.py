@@ -2,13 +2,15 @@
 
 from .attention import SelfAttention
 from .bidirectional import BidirectionalMixer
+from .es2d import ES2D
 from .noncausal_ssd import NonCausalSSD
 from .ss2d import SS2D, CascadeSS2D
 
 __all__ = [
-    'SS2D',
     'BidirectionalMixer',
     'CascadeSS2D',
+    'ES2D',
     'NonCausalSSD',
+    'SS2D',
     'SelfAttention',
 ]

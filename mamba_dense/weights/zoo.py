@@ -69,7 +69,7 @@ class WeightFolder:
     """A published folder whose files' names are not known to us: its files are fetched by hand.
 
     backbone, arch: what a classifier's file of it is loaded into.
-    metrics: of the classifier `arch` on ImageNet-1K.
+    metrics: of the classifier `arch`, on ImageNet-1K unless they say otherwise.
     """
 
     name: str
@@ -89,9 +89,28 @@ _VIM = (
     ('small', 'Vim-small-midclstok', 80.5, 95.1, 25.797),
     ('base', 'Vim-base-midclstok', 81.9, 95.8, 97.598),
 )
-FOLDERS = {
-    folder.name: folder
-    for folder in (
+# arch, folder, top-1, millions of parameters
+_EFFICIENTVMAMBA = (
+    ('tiny', 'EfficientVMamba-Tiny', 76.5, 6.494),
+    ('small', 'EfficientVMamba-Small', 78.7, 11.274),
+    ('base', 'EfficientVMamba-Base', 81.8, 33.717),
+)
+_FOLDERS = (
+    *(
+        WeightFolder(
+            name=f'efficientvmamba-{arch}_in1k-224x224',
+            family='efficientvmamba',
+            backbone='mamba_dense.EfficientVMamba',
+            arch=arch,
+            url=f'https://huggingface.co/TerryPei/{folder}',
+            licence='not noted',
+            input_size=(224, 224),
+            parameters=parameters,
+            metrics=(Metric('top-1', top1),),
+        )
+        for arch, folder, top1, parameters in _EFFICIENTVMAMBA
+    ),
+    *(
         WeightFolder(
             name=f'vim-{arch}_in1k-224x224',
             family='vim',
@@ -104,8 +123,9 @@ FOLDERS = {
             metrics=(Metric('top-1', top1), Metric('top-5', top5)),
         )
         for arch, folder, top1, top5, parameters in _VIM
-    )
-}
+    ),
+)
+FOLDERS = {folder.name: folder for folder in _FOLDERS}
 
 # arch, top-1, millions of parameters; the authors' read-me links the files
 _VSSD = (
