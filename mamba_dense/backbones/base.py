@@ -207,19 +207,23 @@ class StagedBackbone(Backbone):
     Stages after the last one of `out_indices` are not built.
 
     A family gives `ARCHS` (whose rows have at least `dims`, `depths` and `drop_path_rate`),
-    `AUTHOR_KEYS` and the hooks `make_stem`, `make_block` and `make_downsample`.
+    `AUTHOR_KEYS` and the hooks `make_stem`, `make_block` and `make_downsample`; `CLASSIFIER_HEAD`
+    names the head of its published classifier.
 
     Args:
         arch, in_channels, drop_path_rate, with_cp, init_cfg: see `Backbone`.
         out_indices: stages whose features are returned, each once, in any order.
         frozen_stages: -1 freezes nothing, 0 the stem, i the stem and the first i stages.
-        output_norm: whether each returned feature passes a norm of its own.
+        output_norm: whether each returned feature passes a norm of its own; None is the family's
+            way, `OUTPUT_NORM`.
 
     Raises:
         ValueError: a value above is not allowed; the message lists what is.
     """
 
     PARTS = 'stages'
+    OUTPUT_NORM: ClassVar[bool] = True
+    CLASSIFIER_HEAD: ClassVar[str] = 'NormPoolLinear'
     NO_DECAY = ('out_norms',)
 
     def __init__(
@@ -231,7 +235,7 @@ class StagedBackbone(Backbone):
         frozen_stages: int = -1,
         drop_path_rate: float | None = None,
         with_cp: bool = False,
-        output_norm: bool = True,
+        output_norm: bool | None = None,
         init_cfg: Mapping[str, Any] | None = None,
     ):
         super().__init__(
@@ -260,7 +264,7 @@ class StagedBackbone(Backbone):
         self.out_channels = tuple(dims[i] for i in self.out_indices)
         self.strides = tuple(self.stem.stride * 2**i for i in self.out_indices)
         self.out_norms = nn.ModuleDict()
-        if output_norm:
+        if self.OUTPUT_NORM if output_norm is None else output_norm:
             self.out_norms.update({str(i): self.make_out_norm(dims[i]) for i in self.out_indices})
         self._init_parameters()
         self._freeze()

@@ -19,8 +19,8 @@ class ImageClassifier(BaseModel):
         backbone: config of a registered backbone that gives one feature: VMamba with
             `out_indices=(3,)` and `output_norm=False`, as `NormPoolLinear` has a norm of its own;
             Vim with `feature='class_token'`.
-        head: config of a registered head: `NormPoolLinear` for VMamba and its kin, `TokenLinear`
-            for Vim.
+        head: config of a registered head: `NormPoolLinear` for VMamba and its kin, `PoolNormMlp`
+            for MambaOut, `TokenLinear` for Vim.
         data_preprocessor: as in any mmengine model.
         init_cfg: `dict(type='Pretrained', checkpoint=PATH_OR_URL)` loads the authors' file.
 

@@ -3,6 +3,7 @@
 from .attention import SelfAttention
 from .bidirectional import BidirectionalMixer
 from .es2d import ES2D
+from .gated_conv import GatedConv
 from .noncausal_ssd import NonCausalSSD
 from .ss2d import SS2D, CascadeSS2D
 
@@ -10,6 +11,7 @@ __all__ = [
     'BidirectionalMixer',
     'CascadeSS2D',
     'ES2D',
+    'GatedConv',
     'NonCausalSSD',
     'SS2D',
     'SelfAttention',

@@ -298,7 +298,39 @@ def _vmamba_detector(
     )
 
 
+# arch, top-1, millions of parameters; the address of kobe is the others' with its name
+_MAMBAOUT = (
+    ('femto', 78.9, 7.3),
+    ('kobe', 80.0, 9.1),
+    ('tiny', 82.7, 26.5),
+    ('small', 84.1, 48.5),
+    ('base', 84.2, 84.8),
+)
+
+
+def _mambaout(arch: str, top1: float, parameters: float) -> WeightFile:
+    return WeightFile(
+        name=f'mambaout-{arch}_in1k-224x224',
+        family='mambaout',
+        backbone='mamba_dense.MambaOut',
+        arch=arch,
+        task='classification',
+        network='classifier',
+        dataset='ImageNet-1K',
+        url=f'https://github.com/yuweihao/MambaOut/releases/download/model/mambaout_{arch}.pth',
+        licence='Apache-2.0',
+        input_size=(224, 224),
+        parameters=parameters,
+        metrics=(Metric('top-1', top1),),
+        first_conv='downsample_layers.0.conv1',
+        classifier='head.fc2',
+        num_classes=1000,
+        schedule='300 epochs',
+    )
+
+
 _FILES = (
+    *(_mambaout(*row) for row in _MAMBAOUT),
     *(_vmamba_classifier(*row) for row in _CLASSIFIERS),
     *(_vmamba_segmentor(*row) for row in _SEGMENTORS),
     *(_vmamba_detector(*row) for row in _DETECTORS),

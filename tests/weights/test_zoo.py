@@ -37,7 +37,7 @@ def test_folders_name_what_they_start():
 
 def test_lists_are_narrowed():
     assert len(list_weights(family='vmamba')) == 29
-    assert len(list_weights(task='classification')) == 9
+    assert len(list_weights(family='vmamba', task='classification')) == 9
     assert {file.task for file in list_weights(arch='tiny_s1l8')} == {
         'classification',
         'segmentation',
