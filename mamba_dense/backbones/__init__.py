@@ -1,6 +1,7 @@
 """Registered backbones, one file a family."""
 
+from .mobilemamba import MobileMamba
 from .vim import Vim
 from .vmamba import VMamba
 
-__all__ = ['VMamba', 'Vim']
+__all__ = ['MobileMamba', 'VMamba', 'Vim']
