@@ -2,6 +2,7 @@
 
 from .efficientvmamba import EfficientVMamba
 from .mambaout import MambaOut
+from .mobilemamba import MobileMamba
 from .vim import Vim
 from .vmamba import VMamba
 from .vssd import VSSD
@@ -9,6 +10,7 @@ from .vssd import VSSD
 __all__ = [
     'EfficientVMamba',
     'MambaOut',
+    'MobileMamba',
     'VMamba',
     'VSSD',
     'Vim',

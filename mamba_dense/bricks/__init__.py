@@ -1,6 +1,7 @@
 """Parts that several mixers and backbones are built from; torch only, tensors (B, *spatial, C)."""
 
 from .conv import CausalConv1d, ChannelLastConv2d
+from .conv_norm import ConvNorm, ConvNormMlp
 from .downsample import ConvDownsample, PatchMerging
 from .drop import DropPath
 from .embed import ConvStem, PatchEmbed
@@ -10,16 +11,22 @@ from .norm import ChannelFirstLayerNorm, RMSNorm
 from .pyramid import FeaturePyramid, SimpleFeaturePyramid
 from .residual_stem import ConvNormAct, InvertedDownsample, ResidualConvStem
 from .rotary import rotary_tables, rotate
+from .squeeze_excite import SqueezeExcite
+from .statistics import batch_norms, held_statistics
+from .wavelet import Haar, haar_filters
 
 __all__ = [
     'CausalConv1d',
     'ChannelFirstLayerNorm',
     'ChannelLastConv2d',
     'ConvDownsample',
+    'ConvNorm',
     'ConvNormAct',
+    'ConvNormMlp',
     'ConvStem',
     'DropPath',
     'FeaturePyramid',
+    'Haar',
     'InvertedDownsample',
     'InvertedResidual',
     'Mlp',
@@ -28,6 +35,10 @@ __all__ = [
     'RMSNorm',
     'ResidualConvStem',
     'SimpleFeaturePyramid',
+    'SqueezeExcite',
+    'batch_norms',
+    'haar_filters',
+    'held_statistics',
     'rotary_tables',
     'rotate',
 ]

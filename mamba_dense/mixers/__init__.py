@@ -4,6 +4,7 @@ from .attention import SelfAttention
 from .bidirectional import BidirectionalMixer
 from .es2d import ES2D
 from .gated_conv import GatedConv
+from .multi_receptive import MultiReceptiveMixer, NormedSS2D, WaveletScan
 from .noncausal_ssd import NonCausalSSD
 from .ss2d import SS2D, CascadeSS2D
 
@@ -12,7 +13,10 @@ __all__ = [
     'CascadeSS2D',
     'ES2D',
     'GatedConv',
+    'MultiReceptiveMixer',
     'NonCausalSSD',
+    'NormedSS2D',
     'SS2D',
     'SelfAttention',
+    'WaveletScan',
 ]

@@ -149,6 +149,34 @@ FOLDERS |= {
     for arch, top1, parameters in _VSSD
 }
 
+# arch, side of the training crop, top-1 after 300 epochs and after 1000 with distillation
+_MOBILEMAMBA = (
+    ('t2', 192, 71.5, 76.9, 8.837),
+    ('t4', 192, 76.1, 78.9, 14.176),
+    ('s6', 224, 78.0, 80.7, 15.037),
+    ('b1', 256, 79.9, 82.2, 17.123),
+    ('b2', 384, 81.6, 83.3, 17.123),
+    ('b4', 512, 82.5, 83.6, 17.123),
+)
+FOLDERS |= {
+    folder.name: folder
+    for folder in (
+        WeightFolder(
+            name=f'mobilemamba-{arch}_in1k-{side}x{side}',
+            family='mobilemamba',
+            backbone='mamba_dense.MobileMamba',
+            arch=arch,
+            # the read-me links to one file for each variant and training
+            url='https://github.com/lewandofskee/MobileMamba',
+            licence='not noted',
+            input_size=(side, side),
+            parameters=parameters,
+            metrics=(Metric('top-1', top1), Metric('top-1 1000 epochs, distilled', distilled)),
+        )
+        for arch, side, top1, distilled, parameters in _MOBILEMAMBA
+    )
+}
+
 _RELEASES = 'https://github.com/MzeroMiko/VMamba/releases/download/%23'
 
 # arch, file, top-1, millions of parameters
