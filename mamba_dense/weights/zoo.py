@@ -95,7 +95,19 @@ _EFFICIENTVMAMBA = (
     ('small', 'EfficientVMamba-Small', 78.7, 11.274),
     ('base', 'EfficientVMamba-Base', 81.8, 33.717),
 )
+_RES_VMAMBA = WeightFolder(
+    name='res_vmamba-small_cnfood241-224x224',
+    family='res_vmamba',
+    backbone='mamba_dense.ResVMamba',
+    arch='small',
+    url='https://huggingface.co/ms57rd/Res-VMamba',
+    licence='not noted',
+    input_size=(224, 224),
+    parameters=43.834,
+    metrics=(Metric('top-1 on CNFOOD-241', 79.54),),
+)
 _FOLDERS = (
+    _RES_VMAMBA,
     *(
         WeightFolder(
             name=f'efficientvmamba-{arch}_in1k-224x224',
