@@ -35,6 +35,7 @@ rm -f "$out/error.txt"
 say "2 of 3: tests of the kernels on the GPU (about 4 minutes, most of it compiling)"
 if "$python" -c 'import pytest' 2>/dev/null; then
     timeout "${TEST_SECONDS:-330}" "$python" -m pytest tests/kernels/test_gpu_backends.py \
+        tests/kernels/test_triton_chunks.py tests/kernels/test_hard_cases.py \
         tests/kernels/test_backends.py -k "triton or gpu" -q -rs --durations=10 \
         -o addopts=--import-mode=importlib -p no:cacheprovider 2>&1 | tee "$out/tests.txt"
     tests=${PIPESTATUS[0]}

@@ -1,4 +1,4 @@
-"""Predict a picture or a folder of pictures: raw masks, overlays and a table of what was found.
+"""Predict a picture or a folder of pictures: masks or objects, overlays, a table of the found.
 
     python tools/infer.py IMAGE_OR_FOLDER --model CONFIG_OR_NAME --checkpoint FILE --out DIR
 
@@ -37,6 +37,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--tile', type=int, help='predict in tiles of this side, for large images')
     parser.add_argument('--overlap', type=int, help='pixels that tiles share; default: a quarter')
+    parser.add_argument(
+        '--score', type=float, default=0.3, help='of detectors: objects below are left out'
+    )
     parser.add_argument('--opacity', type=float, default=0.4, help='of the colours in overlays')
     parser.add_argument(
         '--trusted', action='store_true', help='run the code inside a checkpoint that needs it'
@@ -59,6 +62,8 @@ def describe(outcome: Outcome) -> str:
     if outcome.error:
         return f'FAILED {outcome.error}'
     shown = ', '.join(f'{name} {share:.1%}' for name, share, _ in outcome.rows[:3])
+    if outcome.objects is not None:
+        shown = f'{outcome.objects} objects' + (f': {shown}' if shown else '')
     return f'{outcome.path}: {shown}'
 
 
@@ -71,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
         tile=args.tile,
         overlap=args.overlap,
         opacity=args.opacity,
+        score=args.score,
     )
     tiles: list[Progress] = []
 

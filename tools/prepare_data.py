@@ -1,13 +1,15 @@
-"""Write or check segmentation data: bundled samples, your own folders, the data of a config."""
+"""Write or check data: bundled samples, your own folders, the data of a config."""
 
 import argparse
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 
-from mamba_dense.segmentation.data_check import DataError, folder_problems
-from mamba_dense.segmentation.prepare import SAMPLES, write_folder, write_sample
-from mamba_dense.segmentation.template import write_config
+from mamba_dense.engine.files import DataError
+
+# bundled data set -> the task whose package writes it
+SAMPLES = {'nuclei': 'segmentation', 'nuclei_instances': 'detection', 'trees': 'detection'}
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,6 +39,7 @@ def parse_args() -> argparse.Namespace:
     folder.add_argument('--val', type=float, default=0.2, help='share of the images that validates')
     folder.add_argument('--seed', type=int, default=0, help='of the split')
     folder.add_argument('--config', type=Path, help='also write a config to train with')
+    add_coco(commands)
     check = commands.add_parser(
         'check', help='look through a prepared folder, or the data of a config'
     )
@@ -44,8 +47,66 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def add_coco(commands) -> None:
+    """Options of the `coco` command."""
+    coco = commands.add_parser('coco', help='images and boxes or masks of your own -> COCO layout')
+    coco.add_argument('--images', type=Path, required=True, help='folder of images')
+    coco.add_argument(
+        '--labels', type=Path, required=True, help='folder of label files; for csv the table'
+    )
+    coco.add_argument(
+        '--format',
+        required=True,
+        choices=('yolo', 'csv', 'voc', 'instances'),
+        help='YOLO text labels, a CSV of boxes, Pascal VOC XML, or instance-label images',
+    )
+    coco.add_argument('--out', type=Path, required=True, help='folder to write to')
+    coco.add_argument(
+        '--classes', nargs='+', required=True, help='names; for yolo in the order of the numbers'
+    )
+    coco.add_argument('--val', type=float, default=0.2, help='share of the images that validates')
+    coco.add_argument('--seed', type=int, default=0, help='of the split')
+    coco.add_argument(
+        '--first-pixel',
+        type=int,
+        choices=(0, 1),
+        default=0,
+        help='csv and voc: 1 if pixels count from 1 and xmax is inside, as in Pascal VOC itself',
+    )
+    coco.add_argument(
+        '--min-area', type=int, default=1, help='instances: fewer pixels are degenerate'
+    )
+    coco.add_argument(
+        '--drop', action='store_true', help='leave out what cannot be used, and list it'
+    )
+
+
+def prepare_coco(args: argparse.Namespace) -> str:
+    """The `coco` command; what it did, and all that it left out."""
+    from mamba_dense.detection.prepare import write_folder
+
+    counts, left_out = write_folder(
+        args.images,
+        args.labels,
+        args.out,
+        form=args.format,
+        classes=args.classes,
+        val_share=args.val,
+        seed=args.seed,
+        first_pixel=args.first_pixel,
+        min_area=args.min_area,
+        drop=args.drop,
+    )
+    shown = [f'{name} {counts[name][0]} images, {counts[name][1]} objects' for name in counts]
+    listed = [f'{len(left_out)} left out:', *left_out] if left_out else []
+    return '\n'.join([f'{args.out}: {"; ".join(shown)}', *listed])
+
+
 def prepare_folder(args: argparse.Namespace) -> str:
     """The `folder` command; what it did."""
+    from mamba_dense.segmentation.prepare import write_folder
+    from mamba_dense.segmentation.template import write_config
+
     values = None
     if args.values is not None:
         try:
@@ -72,13 +133,20 @@ def prepare_folder(args: argparse.Namespace) -> str:
 def check(target: Path) -> str:
     """The `check` command; what it found."""
     if target.is_dir():
-        problems = list(folder_problems(target))
+        task = 'detection.guard' if (target / 'annotations').is_dir() else 'segmentation.data_check'
+        problems = list(import_module(f'mamba_dense.{task}').folder_problems(target))
     else:
         from mmengine.config import Config
 
-        from mamba_dense.segmentation.guard import config_problems
+        cfg = Config.fromfile(target)
+        if cfg.get('default_scope') == 'mmdet':
+            from mamba_dense.detection.guard import config_problems
 
-        problems = list(config_problems(Config.fromfile(target), full=sys.maxsize))
+            problems = list(config_problems(cfg, full=sys.maxsize, boxes=True))
+        else:
+            from mamba_dense.segmentation.guard import config_problems
+
+            problems = list(config_problems(cfg, full=sys.maxsize))
     if problems:
         raise DataError(problems)
     return f'{target}: no problem found'
@@ -89,13 +157,20 @@ def main() -> int:
     args = parse_args()
     try:
         if args.command == 'samples':
-            out = write_sample(args.name, args.out or Path('data') / args.name)
+            writer = import_module(f'mamba_dense.{SAMPLES[args.name]}.prepare')
+            out = writer.write_sample(args.name, args.out or Path('data') / args.name)
             text = f'{args.name} written to {out}'
         elif args.command == 'folder':
             text = prepare_folder(args)
+        elif args.command == 'coco':
+            text = prepare_coco(args)
         else:
             text = check(args.target)
-    except (ValueError, OSError, json.JSONDecodeError) as error:
+    except DataError as error:
+        count = f'error: {len(error.problems)} problem(s) in the data:'
+        sys.stderr.write('\n  '.join([count, *error.problems]) + '\n')
+        return 1
+    except (ValueError, OSError, json.JSONDecodeError, ImportError) as error:
         sys.stderr.write(f'error: {error}\n')
         return 1
     sys.stdout.write(f'{text}\n')

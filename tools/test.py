@@ -50,6 +50,10 @@ def main() -> int:
             from mamba_dense.segmentation.guard import guard
 
             guard(cfg, keys=('test_dataloader',))
+        elif cfg.get('default_scope') == 'mmdet':
+            from mamba_dense.detection.guard import guard
+
+            guard(cfg, keys=('test_dataloader',))
         evaluate(
             cfg,
             args.checkpoint,

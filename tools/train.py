@@ -62,6 +62,10 @@ def main() -> int:
             from mamba_dense.segmentation.guard import guard
 
             guard(cfg)
+        elif cfg.get('default_scope') == 'mmdet':
+            from mamba_dense.detection.guard import guard
+
+            guard(cfg)
         notices = settle(cfg, launcher=args.launcher, resume=args.resume, amp=args.amp)
     except (ValueError, OSError, RuntimeError) as error:
         sys.stderr.write(f'error: {error}\n')

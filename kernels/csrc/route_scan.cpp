@@ -2,8 +2,9 @@
 //
 // Tokens are read through the routes: nothing is copied per route. The step size is formed from its low-rank factors
 // inside the kernel. Forward, a task is one block of LANES channels of one batch item and walks all routes in turn, so
-// that it alone owns its columns of y. Backward, the routes are passes of the caller; a task is a chunk of blocks, which
-// owns its columns of dx and a partial sum of the parameters' gradients in step order, which library.cpp adds up.
+// that it alone owns its columns of y; with one state, neighbouring tasks of a thread go together as a span. Backward,
+// the routes are passes of the caller; a task is a chunk of blocks, which owns its columns of dx and a partial sum of the
+// parameters' gradients in step order, which library.cpp adds up.
 #include "scan_tile.h"
 
 namespace MAMBA_ISA {
@@ -11,18 +12,24 @@ namespace {
 
 constexpr int MOST_RANK = 64, MOST_STATES = 64;
 
+constexpr int AHEAD = 16;  // steps from a prefetch to its use: grids beyond the caches jump a page at every step
+constexpr int SPAN = 12;   // most blocks of a span
+
 // The tokens of a tile: their index and their packed parameters of this route.
 struct Tokens {
-  int64_t token[TILE];
-  const float* dt[TILE];
+  int64_t token[TILE + AHEAD];
+  const float* dt[TILE + AHEAD];
   Rows rows;
 
   void set(const RouteScan& scan, int64_t batch, int64_t route, int64_t start, int steps) {
     const int64_t width = scan.rank + 2 * scan.state;
     const int32_t* table = scan.table + route * scan.steps + start;
-    for (int t = 0; t < steps; ++t) {
-      token[t] = batch * scan.tokens + table[t];
+    const int64_t last = scan.steps - start - 1;
+    for (int t = 0; t < steps + AHEAD; ++t) {
+      token[t] = batch * scan.tokens + table[t < last ? t : last];
       dt[t] = scan.params + (token[t] * scan.routes + route) * width;
+    }
+    for (int t = 0; t < steps; ++t) {
       rows.B[t] = dt[t] + scan.rank;
       rows.C[t] = rows.B[t] + scan.state;
     }
@@ -48,29 +55,31 @@ struct Block {
   }
 };
 
-// delta = softplus(dt_weight . dt + dt_bias) and, with SLOPE, its derivative by the argument, eight steps at a time; the
-// last steps of a short tile repeat its last token.
+// How many steps share the constants in registers.
+constexpr int GROUP = LANES == 16 ? 8 : 4;
+
+// dt_weight . dt + dt_bias at the steps whose packed parameters are `rows`.
+template <int G>
+MAMBA_INLINE Pack<G> raw_steps(const Block& block, const float* const* rows, int rank) {
+  Pack<G> sum = {};
+  for (int r = 0; r < rank; ++r) {
+    const vec weight = block.dt_weight[r];
+    MAMBA_EACH(G) sum.at[i] += weight * rows[i][r];
+  }
+  MAMBA_EACH(G) sum.at[i] += block.bias;  // last, so that a large bias rounds the sum once only
+  return sum;
+}
+
+// delta = softplus(dt_weight . dt + dt_bias) and, with SLOPE, its derivative by the argument; the last steps of a short
+// tile repeat its last token.
 template <bool SLOPE>
 static void step_sizes(const Block& block, const Tokens& tokens, int steps, int rank, vec* delta, vec* slope) {
-  constexpr int GROUP = 8;
   for (int t = 0; t < steps; t += GROUP) {
     const float* rows[GROUP];
-    vec sum[GROUP];
-#pragma GCC unroll 8
-    for (int i = 0; i < GROUP; ++i) {
-      rows[i] = tokens.dt[t + i < steps ? t + i : steps - 1];
-      sum[i] = vec{};
-    }
-    for (int r = 0; r < rank; ++r) {
-      const vec weight = block.dt_weight[r];
-#pragma GCC unroll 8
-      for (int i = 0; i < GROUP; ++i) sum[i] += weight * rows[i][r];
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < GROUP; ++i) {
-      const vec raw = sum[i] + block.bias;  // last, so that a large bias rounds the sum once only
-      delta[t + i] = SLOPE ? softplus(raw, &slope[t + i]) : softplus(raw);
-    }
+    MAMBA_EACH(GROUP) rows[i] = tokens.dt[smaller(t + i, steps - 1)];
+    const Pack<GROUP> raw = raw_steps<GROUP>(block, rows, rank);
+    const Pack<GROUP> sizes = SLOPE ? softplus(raw, slope + t) : softplus(raw);
+    MAMBA_EACH(GROUP) delta[t + i] = sizes.at[i];
   }
 }
 
@@ -79,43 +88,117 @@ static float* saved_state(const RouteScan& scan, int64_t batch, int64_t route, i
   return scan.states + ((batch * scan.routes + route) * tiles + tile) * scan.state * scan.dim + channel;
 }
 
-static void forward_route(const RouteScan& scan, int64_t batch, int64_t route, const Block& block) {
-  const int states = static_cast<int>(scan.state);
-  const bool first_visit = route == 0 && scan.steps == scan.tokens;
-  vec state[MOST_STATES] = {};
+// Into the second level: rows a power of two apart would push each other out of the first.
+MAMBA_INLINE void fetch(const float* from) { __builtin_prefetch(from, 0, 2); }
+
+// The rows of a block at step t.
+MAMBA_INLINE void fetch_row(const RouteScan& scan, const Block& block, const Tokens& tokens, int t) {
+  const int64_t at = tokens.token[t] * scan.dim + block.channel;
+  fetch(scan.x + at);
+  fetch(scan.y + at);
+}
+
+// G steps of a block with one state, without leaving the registers. The state is carried in *state.
+template <int G, bool FULL>
+MAMBA_INLINE void one_state(const RouteScan& scan, const Block& block, const Tokens& tokens, int t, bool add,
+                            vec* state) {
+  const int lanes = FULL ? LANES : block.count, rank = static_cast<int>(scan.rank);
+  const float* const* rows = tokens.dt + t;
+  MAMBA_EACH(G) fetch_row(scan, block, tokens, t + i + AHEAD);
+  const Pack<G> delta = softplus(raw_steps<G>(block, rows, rank));
+  Pack<G> decay = delta;
+  MAMBA_EACH(G) decay.at[i] *= block.A2[0];
+  decay = exp2_of(decay);
+  Pack<G> x, y;
+  MAMBA_EACH(G) x.at[i] = load_first(scan.x + tokens.token[t + i] * scan.dim + block.channel, lanes);
+  vec h = *state;
+  MAMBA_EACH(G) {
+    h = decay.at[i] * h + delta.at[i] * x.at[i] * rows[i][rank];
+    y.at[i] = h * rows[i][rank + 1] + block.D * x.at[i];
+  }
+  *state = h;
+  MAMBA_EACH(G) {
+    float* to = scan.y + tokens.token[t + i] * scan.dim + block.channel;
+    store_first(to, add ? y.at[i] + load_first(to, lanes) : y.at[i], lanes);
+  }
+}
+
+// Neighbouring blocks take a group of steps in turn: they share its tokens and lie side by side in memory.
+struct Span {
+  Block block;
+  vec state[MOST_STATES];
+};
+
+template <int G>
+static void one_state_steps(const RouteScan& scan, const Tokens& tokens, int t, bool add, Span* spans, int count) {
+  MAMBA_EACH(G) fetch(tokens.dt[t + i + AHEAD]);
+  for (int i = 0; i < count; ++i) {
+    if (spans[i].block.count == LANES) {
+      one_state<G, true>(scan, spans[i].block, tokens, t, add, spans[i].state);
+    } else {
+      one_state<G, false>(scan, spans[i].block, tokens, t, add, spans[i].state);
+    }
+  }
+}
+
+static void many_states(const RouteScan& scan, const Block& block, const Tokens& tokens, int steps, bool add,
+                        vec* state) {
   vec delta[TILE], delta_x[TILE], y[TILE];
+  step_sizes<false>(block, tokens, steps, static_cast<int>(scan.rank), delta, nullptr);
+  for (int t = 0; t < steps; ++t) {
+    fetch_row(scan, block, tokens, t + AHEAD);
+    const vec x = load_first(scan.x + tokens.token[t] * scan.dim + block.channel, block.count);
+    delta_x[t] = delta[t] * x;
+  }
+  scan_tile(steps, delta, delta_x, tokens.rows, static_cast<int>(scan.state), block.A2, state, y);
+  for (int t = 0; t < steps; ++t) {
+    const int64_t at = tokens.token[t] * scan.dim + block.channel;
+    vec total = y[t] + block.D * load_first(scan.x + at, block.count);
+    if (add) total += load_first(scan.y + at, block.count);
+    store_first(scan.y + at, total, block.count);
+  }
+}
+
+static void forward_route(const RouteScan& scan, int64_t batch, int64_t route, Span* spans, int count) {
+  const bool add = route > 0 || scan.steps < scan.tokens;
   Tokens tokens;
   for (int64_t start = 0; start < scan.steps; start += TILE) {
     const int steps = smaller(scan.steps - start, TILE);
     tokens.set(scan, batch, route, start, steps);
-    step_sizes<false>(block, tokens, steps, static_cast<int>(scan.rank), delta, nullptr);
-    for (int t = 0; t < steps; ++t) {
-      const vec x = load_first(scan.x + tokens.token[t] * scan.dim + block.channel, block.count);
-      delta_x[t] = delta[t] * x;
+    for (int i = 0; i < count; ++i) {
+      const Block& block = spans[i].block;
+      vec* state = spans[i].state;
+      if (scan.states) {
+        float* saved = saved_state(scan, batch, route, start / TILE, block.channel);
+        for (int n = 0; n < scan.state; ++n) store_first(saved + n * scan.dim, state[n], block.count);
+      }
+      if (scan.state > 1) many_states(scan, block, tokens, steps, add, state);
     }
-    if (scan.states) {
-      float* saved = saved_state(scan, batch, route, start / TILE, block.channel);
-      for (int n = 0; n < states; ++n) store_first(saved + n * scan.dim, state[n], block.count);
-    }
-    scan_tile(steps, delta, delta_x, tokens.rows, states, block.A2, state, y);
-    for (int t = 0; t < steps; ++t) {
-      const int64_t at = tokens.token[t] * scan.dim + block.channel;
-      vec total = y[t] + block.D * load_first(scan.x + at, block.count);
-      if (!first_visit) total += load_first(scan.y + at, block.count);
-      store_first(scan.y + at, total, block.count);
+    if (scan.state == 1) {
+      int t = 0;
+      for (; t + GROUP <= steps; t += GROUP) one_state_steps<GROUP>(scan, tokens, t, add, spans, count);
+      for (; t < steps; ++t) one_state_steps<1>(scan, tokens, t, add, spans, count);
     }
   }
 }
 
 static void forward(const RouteScan& scan, int64_t begin, int64_t end) {
   const int64_t blocks = block_count(scan.dim, LANES);
-  Block block;
-  for (int64_t task = begin; task < end; ++task) {
+  const int most = scan.state > 1 ? 1 : SPAN;
+  Span* spans = make_room<Span>(most);
+  while (begin < end) {
+    const int64_t first = begin % blocks;
+    const int count = smaller(smaller(end - begin, blocks - first), most);
     for (int64_t route = 0; route < scan.routes; ++route) {
-      block.set(scan, route, task % blocks * LANES);
-      forward_route(scan, task / blocks, route, block);
+      for (int i = 0; i < count; ++i) {
+        spans[i].block.set(scan, route, (first + i) * LANES);
+        for (int n = 0; n < scan.state; ++n) spans[i].state[n] = vec{};
+      }
+      forward_route(scan, begin / blocks, route, spans, count);
     }
+    begin += count;
   }
+  std::free(spans);
 }
 
 // A block of a backward task with its running gradients; `*_error` are the carried roundings.

@@ -88,7 +88,7 @@ static void forward_block(const SelectiveScan& scan, int64_t batch, int64_t grou
               block.count, steps, delta);
     for (int t = 0; t < steps; ++t) {
       delta[t] += block.bias;
-      if (scan.delta_softplus) delta[t] = softplus(delta[t]);
+      if (scan.delta_softplus) delta[t] = softplus(Pack<1>{{delta[t]}}).at[0];
       delta_x[t] = delta[t] * x[t];
     }
     if (scan.states) {
@@ -144,7 +144,7 @@ static void load_back(const SelectiveScan& scan, int64_t batch, int64_t start, i
   for (int t = 0; t < steps; ++t) {
     const vec raw = tile.delta[t] + block.bias;
     tile.slope[t] = splat(1.0f);
-    tile.delta[t] = scan.delta_softplus ? softplus(raw, &tile.slope[t]) : raw;
+    tile.delta[t] = scan.delta_softplus ? softplus(Pack<1>{{raw}}, &tile.slope[t]).at[0] : raw;
     tile.delta_x[t] = tile.delta[t] * tile.x[t];
     tile.s[t] = tile.q[t] = vec{};
   }

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if MAMBA_LANES == 16
+#if MAMBA_LANES >= 8
 #include <immintrin.h>
 #endif
 
@@ -47,26 +47,61 @@ MAMBA_INLINE void store_first(float* to, vec value, int count) {
 
 MAMBA_INLINE vec maximum(vec a, vec b) { return a > b ? a : b; }
 
-// 2^f on [-0.5, 0.5] as 1 + f q(f), relative error 9.2e-8, exactly 1 at 0: a state with A = 0 must not drift.
-MAMBA_INLINE vec exp2_fraction(vec f) {
-  vec p = 0.0013264727f * f + 0.009671513f;
-  p = p * f + 0.055507336f;
-  p = p * f + 0.24022242f;
-  p = p * f + 0.693147f;
-  return p * f + 1.0f;
+// G vectors side by side: a polynomial over a pack reads each coefficient once, and its latencies overlap.
+template <int G>
+struct Pack {
+  vec at[G];
+};
+
+#define MAMBA_EACH(G) _Pragma("GCC unroll 8") for (int i = 0; i < G; ++i)
+
+#define MAMBA_OPERATOR(op)                                       \
+  template <int G>                                               \
+  MAMBA_INLINE Pack<G> operator op(Pack<G> a, const Pack<G>& b) { \
+    MAMBA_EACH(G) a.at[i] = a.at[i] op b.at[i];                  \
+    return a;                                                    \
+  }                                                              \
+  template <int G>                                               \
+  MAMBA_INLINE Pack<G> operator op(Pack<G> a, float b) {         \
+    MAMBA_EACH(G) a.at[i] = a.at[i] op b;                        \
+    return a;                                                    \
+  }
+
+MAMBA_OPERATOR(+)
+MAMBA_OPERATOR(-)
+MAMBA_OPERATOR(*)
+
+// f of each vector.
+template <int G, typename F>
+MAMBA_INLINE Pack<G> each(Pack<G> a, F f) {
+  MAMBA_EACH(G) a.at[i] = f(a.at[i]);
+  return a;
+}
+
+template <int G, typename F>
+MAMBA_INLINE Pack<G> each(Pack<G> a, const Pack<G>& b, F f) {
+  MAMBA_EACH(G) a.at[i] = f(a.at[i], b.at[i]);
+  return a;
 }
 
 // Splits x into an integer part and a fraction; `scale` multiplies by 2^(integer part).
 #if MAMBA_LANES == 16
 MAMBA_INLINE vec round_even(vec x) { return (vec)_mm512_roundscale_ps((__m512)x, 8); }
 
-MAMBA_INLINE vec scale(vec value, vec whole) {
-  return (vec)_mm512_scalef_ps((__m512)value, (__m512)whole);
-}
+MAMBA_INLINE vec scale(vec value, vec whole) { return (vec)_mm512_scalef_ps((__m512)value, (__m512)whole); }
 
 MAMBA_INLINE vec clamp_exponent(vec x) { return x; }
+
+// A NaN in x passes.
+MAMBA_INLINE vec at_least(float least, vec x) { return (vec)_mm512_max_ps((__m512)splat(least), (__m512)x); }
+#else
+#if MAMBA_LANES == 8
+MAMBA_INLINE vec round_even(vec x) { return (vec)_mm256_round_ps((__m256)x, 8); }
+MAMBA_INLINE vec at_least(float least, vec x) { return (vec)_mm256_max_ps((__m256)splat(least), (__m256)x); }
 #else
 MAMBA_INLINE vec round_even(vec x) { return (x + 12582912.0f) - 12582912.0f; }
+MAMBA_INLINE vec at_least(float least, vec x) { return x < least ? splat(least) : x; }
+#endif
 
 MAMBA_INLINE vec scale(vec value, vec whole) {
   const vec shifted = whole + 12582912.0f;  // the integer sits in the low bits of the mantissa
@@ -75,29 +110,44 @@ MAMBA_INLINE vec scale(vec value, vec whole) {
 
 // Below 2^-126.5 the result is 0, above 2^127.5 it is infinite; a NaN passes.
 MAMBA_INLINE vec clamp_exponent(vec x) {
-  x = x < -127.0f ? splat(-127.0f) : x;
+  x = at_least(-127.0f, x);
   return x > 128.0f ? splat(128.0f) : x;
 }
 #endif
 
-MAMBA_INLINE vec exp2_of(vec x) {
-  x = clamp_exponent(x);
-  const vec whole = round_even(x);
-  return scale(exp2_fraction(x - whole), whole);
+template <int G>
+MAMBA_INLINE Pack<G> exp2_of(Pack<G> x) {
+  x = each(x, clamp_exponent);
+  const Pack<G> whole = each(x, round_even);
+  // 2^f on [-0.5, 0.5] as 1 + f q(f), relative error 9.2e-8, exactly 1 at 0: a state with A = 0 must not drift
+  const Pack<G> f = x - whole;
+  Pack<G> p = f * 0.0013264727f + 0.009671513f;
+  p = p * f + 0.055507336f;
+  p = p * f + 0.24022242f;
+  p = p * f + 0.693147f;
+  return each(p * f + 1.0f, whole, scale);
 }
 
-// exp(x) for x <= 0; the relative error does not grow with |x|. ln 2 is split in 355/512, whose product with the integer
-// part is exact without a fused multiply-add, and the rest.
-MAMBA_INLINE vec exp_of_negative(vec x) {
-  x = x < -87.0f ? splat(-87.0f) : x;
-  const vec whole = round_even(x * 1.44269504f);
-  const vec rest = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
-  return scale(exp2_fraction(rest * 1.44269504f), whole);
+MAMBA_INLINE vec exp2_of(vec x) { return exp2_of(Pack<1>{{x}}).at[0]; }
+
+// exp(-|x|); the relative error does not grow with |x|. ln 2 is split in 355/512, whose product with the integer part is
+// exact without a fused multiply-add, and the rest.
+template <int G>
+MAMBA_INLINE Pack<G> exp_of_negative(Pack<G> x) {
+  x = each(x, [](vec one) { return at_least(-87.0f, (vec)((uvec)one | 0x80000000u)); });
+  const Pack<G> whole = each(x * 1.44269504f, round_even);
+  const Pack<G> f = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
+  Pack<G> p = f * 0.0082902722f + 0.041898161f;
+  p = p * f + 0.16667639f;
+  p = p * f + 0.49999148f;
+  p = p * f + 0.9999997f;
+  return each(p * f + 1.0f, whole, scale);
 }
 
 // log1p(z) / z on [0, 1], relative error 3.3e-8 with these fp32 coefficients: small step sizes keep their accuracy.
-MAMBA_INLINE vec log1p_ratio(vec z) {
-  vec p = -0.0032440228f * z + 0.019851455f;
+template <int G>
+MAMBA_INLINE Pack<G> log1p_ratio(const Pack<G>& z) {
+  Pack<G> p = z * -0.0032440228f + 0.019851455f;
   p = p * z - 0.056959525f;
   p = p * z + 0.10603655f;
   p = p * z - 0.15305594f;
@@ -108,16 +158,20 @@ MAMBA_INLINE vec log1p_ratio(vec z) {
   return p * z + 1.0f;
 }
 
-MAMBA_INLINE vec softplus(vec x) {
-  const vec decay = exp_of_negative(x > 0.0f ? -x : x);
-  return maximum(x, vec{}) + decay * log1p_ratio(decay);
+MAMBA_INLINE vec positive(vec x) { return at_least(0.0f, x); }
+
+template <int G>
+MAMBA_INLINE Pack<G> softplus(const Pack<G>& x) {
+  const Pack<G> decay = exp_of_negative(x);
+  return decay * log1p_ratio(decay) + each(x, positive);
 }
 
 // softplus and its derivative, the logistic function.
-MAMBA_INLINE vec softplus(vec x, vec* slope) {
-  const vec decay = exp_of_negative(x > 0.0f ? -x : x);
-  *slope = (x > 0.0f ? splat(1.0f) : decay) / (1.0f + decay);
-  return maximum(x, vec{}) + decay * log1p_ratio(decay);
+template <int G>
+MAMBA_INLINE Pack<G> softplus(const Pack<G>& x, vec* slope) {
+  const Pack<G> decay = exp_of_negative(x);
+  MAMBA_EACH(G) slope[i] = (x.at[i] > 0.0f ? splat(1.0f) : decay.at[i]) / (1.0f + decay.at[i]);
+  return decay * log1p_ratio(decay) + each(x, positive);
 }
 
 // a0 b0 a1 b1 ... of the lower (upper) halves.

@@ -1,4 +1,4 @@
-"""Launching the kernels of triton_scan: what both ops allocate, choose and sum.
+"""Launching the kernels of triton_scan and triton_chunks: what both ops allocate, choose and sum.
 
 Imports Triton at the first launch, never before.
 """
@@ -17,8 +17,17 @@ from .checks import CHECKPOINT
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 LOW_RANK = 16  # up to this rank the step sizes are formed inside the kernels, above by a product
-REGISTER_TILE = 512  # numbers of a state or weight tile: 16 a lane, more would spill in the sweep
-FULL_MACHINE = 1056  # programs of one warp that give a large GPU's schedulers two warps each
+
+# The launch table. Nothing is tuned at a call: these numbers follow from instructions counted in
+# compiled code (tests/kernels/test_triton_compile.py) and wait for a timed run on a GPU.
+# Channels of a program, widest first, by the size to which its state is padded: a step costs fewer
+# instructions a channel the wider the program, as long as its registers hold its state.
+BLOCKS = {1: (128, 64, 32), 2: (64, 32), 4: (64, 32), 8: (64, 32), 16: (32,), 32: (16,), 64: (8,)}
+WEIGHTS = 512  # numbers of the low-rank weight that a program can hold too
+WARPS = 1  # more would share a state through memory
+PARALLEL = 800  # programs from which on each takes a whole route
+FILL = 1500  # programs to aim at where a route has to be cut into chunks
+SHORTEST = 128  # steps of a chunk, except where a test asks for more chunks
 
 
 def interpreted() -> bool:
@@ -53,7 +62,7 @@ class Scan:
     x (batch, length, dim) read by every route, or (batch, length, routes, dim); params (batch,
     length, routes, rank + 2 state); A (routes, state, dim); bias and D (routes, dim); either weight
     (routes, rank, dim) or delta (batch, length, routes, dim); table (routes, steps), or None for
-    the tokens in their order.
+    the tokens in their order. `chunks` forces the number of chunks of a route.
     """
 
     x: Tensor
@@ -65,6 +74,7 @@ class Scan:
     delta: Tensor | None = None
     table: Tensor | None = None
     softplus: bool = True
+    chunks: int | None = None
 
     @property
     def sizes(self) -> tuple[int, int, int, int, int, int, int]:
@@ -75,15 +85,32 @@ class Scan:
         return batch, length, steps, self.A.shape[2], routes, rank, self.A.shape[1]
 
     def block(self) -> int:
-        """Channels a program: as many as its registers hold, 32 unless programs abound."""
-        batch, _, _, dim, routes, rank, state = self.sizes
-        wide = 64 if batch * routes * -(-dim // 64) >= FULL_MACHINE else 32
-        held = REGISTER_TILE // power_of_two(max(state, rank))
-        return max(8, min(wide, held, power_of_two(dim)))
+        """Channels a program: the most that leave programs enough, without chunks if it can be."""
+        _, _, steps, dim, _, rank, state = self.sizes
+        held = WEIGHTS // power_of_two(rank or 1)
+        widths = [width for width in BLOCKS[power_of_two(state)] if width <= held] or [held]
+        most = max(1, steps // SHORTEST)
+        whole = [w for w in widths if self.programs(w) >= PARALLEL]
+        cut = [w for w in widths if self.programs(w) * most >= FILL]
+        return max(8, min((whole or cut or widths[-1:])[0], power_of_two(dim)))
 
-    def programs(self) -> int:
+    def programs(self, block: int | None = None) -> int:
+        """Programs of one chunk each."""
         batch, _, _, dim, routes, _, _ = self.sizes
-        return batch * routes * -(-dim // self.block())
+        return batch * routes * -(-dim // (block or self.block()))
+
+    def span(self) -> int:
+        """Steps of a chunk: whole tiles, the whole route where programs abound."""
+        steps, programs = self.sizes[2], max(1, self.programs())
+        chunks, shortest = self.chunks, CHECKPOINT
+        if chunks is None:
+            chunks = 1 if programs >= PARALLEL else -(-FILL // programs)
+            shortest = SHORTEST
+        span = max(shortest, -(-steps // chunks))
+        return -(-span // CHECKPOINT) * CHECKPOINT
+
+    def grid(self) -> tuple[int, int]:
+        return self.programs(), -(-self.sizes[2] // self.span())
 
     def operands(self) -> tuple[Tensor, ...]:
         """Pointers in the kernels' order; for one that is switched off any other stands in."""
@@ -95,20 +122,21 @@ class Scan:
         )  # fmt: skip
 
     def scalars(self) -> tuple[int, ...]:
-        _, length, steps, dim, routes, rank, state = self.sizes
+        _, length, steps, dim, routes, _, _ = self.sizes
         own = self.x.dim() == 4
-        return length, steps, dim, routes, rank, state, dim * (routes if own else 1), dim * own
+        return length, steps, self.span(), dim, routes, dim * (routes if own else 1), dim * own
 
     def constants(self) -> dict[str, int | bool]:
         _, _, _, _, _, rank, state = self.sizes
         return {
+            'rank': rank,
+            'state': state,
             'RANK': power_of_two(rank) if rank else 0,
             'STATE': power_of_two(state),
             'BLOCK': self.block(),
-            'TILE': CHECKPOINT,
             'TABLE': self.table is not None,
             'SOFTPLUS': self.softplus,
-            'num_warps': 1,
+            'num_warps': WARPS,
             'enable_fp_fusion': True,
         }
 
@@ -127,6 +155,34 @@ def on_device(tensor: Tensor) -> contextlib.AbstractContextManager:
     return torch.cuda.device(tensor.device) if tensor.is_cuda else contextlib.nullcontext()
 
 
+def carry(scan: Scan, value: Tensor, dlast: Tensor | None) -> Tensor:
+    """What crosses the borders of the chunks: states, or backwards from dlast their gradients.
+
+    (batch, routes, chunks - 1, state, dim); value is x, or dy.
+    """
+    from .triton_chunks import carry_chunks, chunk_ends
+
+    batch, _, _, dim, routes, _, state = scan.sizes
+    programs, chunks = scan.grid()
+    ends = scan.x.new_empty((batch, routes, chunks - 1, state, dim), dtype=torch.float32)
+    if chunks == 1:
+        return ends
+    totals = scan.x.new_empty((batch, routes, chunks - 1, dim), dtype=torch.float32)
+    constants, reverse = scan.constants(), dlast is not None
+    _, params, delta, weight, bias, A, _, table = scan.operands()
+    chunk_ends[(programs, chunks - 1)](
+        value, params, delta, weight, bias, A, table, ends, totals,
+        *scan.scalars(), **constants, REVERSE=reverse,
+    )  # fmt: skip
+    for name in ('rank', 'RANK', 'TABLE', 'SOFTPLUS'):
+        constants.pop(name)
+    carry_chunks[(programs,)](
+        A, dlast if reverse else A, ends, totals, chunks - 1, dim, routes,
+        **constants, REVERSE=reverse,
+    )  # fmt: skip
+    return ends
+
+
 def launch_forward(
     scan: Scan, out_dtype: torch.dtype, save_states: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -140,15 +196,10 @@ def launch_forward(
     states = scan.x.new_empty((batch, routes, tiles, state, dim), dtype=torch.float32)
     if scan.programs() and steps:
         with on_device(scan.x):
-            scan_forward[(scan.programs(),)](
-                *scan.operands(),
-                y,
-                states,
-                last,
-                *scan.scalars(),
-                SAVE=save_states,
-                **scan.constants(),
-            )
+            scan_forward[scan.grid()](
+                *scan.operands(), carry(scan, scan.x, None), y, states, last,
+                *scan.scalars(), **scan.constants(), TILE=CHECKPOINT, SAVE=save_states,
+            )  # fmt: skip
     return y, last, states
 
 
@@ -168,14 +219,16 @@ def launch_backward(scan: Scan, dy: Tensor, dlast: Tensor, states: Tensor) -> di
 
     dweight, dbias, dA, dD = partial(rank, dim), partial(dim), partial(state, dim), partial(dim)
     if scan.programs() and steps:
-        history = scan.x.new_empty(
-            scan.programs() * CHECKPOINT * power_of_two(state) * block, dtype=torch.float32
-        )
+        programs, chunks = scan.grid()
+        numbers = programs * chunks * CHECKPOINT * power_of_two(state) * block
+        history = scan.x.new_empty(numbers, dtype=torch.float32)
         with on_device(scan.x):
-            scan_backward[(scan.programs(),)](
-                dy, dlast, *scan.operands(), states, history,
+            arriving = torch.cat((carry(scan, dy, dlast), dlast.unsqueeze(2)), dim=2)
+            scan_backward[scan.grid()](
+                dy, arriving, *scan.operands(), states, history,
                 dx, ddelta, dparams, dweight, dbias, dA, dD,
-                *scan.scalars(), batch * length * routes * width, **scan.constants(),
+                *scan.scalars(), batch * length * routes * width,
+                **scan.constants(), TILE=CHECKPOINT,
             )  # fmt: skip
     sums = {'weight': dweight, 'bias': dbias, 'A': dA, 'D': dD}
     sums = {name: partial_sums.sum((0, 2)) for name, partial_sums in sums.items()}

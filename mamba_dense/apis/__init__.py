@@ -7,10 +7,12 @@ True
 
 from .images import ImageError, find_images, read_image
 from .inferencer import Label, Prediction, infer, init_model
+from .instances import Instances
 from .models import list_models
 
 __all__ = [
     'ImageError',
+    'Instances',
     'Label',
     'Prediction',
     'find_images',

@@ -2,10 +2,11 @@
 
 import csv
 import io
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..weights.save import atomic_write
 from .drawing import class_colours, overlay
 from .images import check_image, find_images, read_image, to_bytes, write_png
 from .inferencer import Label, Prediction, infer, input_channels
+from .instances import Instances, as_records, draw, is_detector
 
 # larger pictures are drawn at a whole fraction of their size
 _DRAWN_PIXELS = 16_000_000
@@ -31,21 +33,24 @@ class Outcome:
         path: the picture.
         rows: (class, share of the picture or probability, mean confidence), largest share first.
         error: why it failed, or an empty text.
+        objects: how many objects a detector found, else None.
     """
 
     path: Path
     rows: tuple[tuple[str, float, float], ...] = ()
     error: str = ''
+    objects: int | None = None
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to predict, as in `infer`."""
+    """How to predict, as in `infer`; objects of less than `score` are left out."""
 
     value_range: tuple[float, float] | None = None
     tile: int | None = None
     overlap: int | None = None
     opacity: float = 0.4
+    score: float = 0.3
 
 
 def predict_folder(
@@ -58,7 +63,8 @@ def predict_folder(
     """Predict every picture of `source`, one after the other, whatever the others do.
 
     Writes `out`/masks (class indices) and `out`/overlays, by the pictures' names, and after the
-    last one `out`/summary.csv. A classifier gives the table alone.
+    last one `out`/summary.csv. A detector gives `out`/objects (JSON) instead of masks, a classifier
+    the table alone.
 
     Yields:
         An outcome for each picture, a refused one too.
@@ -78,6 +84,10 @@ def predict_folder(
             outcome = Outcome(path, error=text if str(path) in text else f'{path}: {text}')
         else:
             outcome = Outcome(path, _rows(model, result))
+            if isinstance(result, Instances):
+                outcome = replace(outcome, objects=len(result.labels))
+                _write_objects(Path(out) / 'objects' / f'{name}.json', model, result)
+                write_png(Path(out) / 'overlays' / name, _drawn(model, pixels, result, options))
             if isinstance(result, Prediction):
                 write_png(Path(out) / 'masks' / name, result.mask)
                 write_png(Path(out) / 'overlays' / name, _drawn(model, pixels, result, options))
@@ -92,7 +102,7 @@ def _predict(
     path: Path,
     options: Options,
     on_tile: Callable[[int, int], None] | None,
-) -> tuple[np.ndarray, Prediction | Label]:
+) -> tuple[np.ndarray, Prediction | Instances | Label]:
     pixels = read_image(path, input_channels(model))
     limits = check_image(pixels, options.value_range, str(path))
     result = infer(
@@ -103,22 +113,39 @@ def _predict(
         overlap=options.overlap,
         on_tile=on_tile,
     )
+    if isinstance(result, Instances):
+        result = result.above(options.score)
     return pixels, result
 
 
+def _write_objects(path: Path, model: nn.Module, result: Instances) -> None:
+    names = [class_name(model, index) for index in range(_classes(model))]
+    content = {
+        'width': result.size[1],
+        'height': result.size[0],
+        'objects': as_records(result, names),
+    }
+    atomic_write(path, lambda part: part.write_text(json.dumps(content) + '\n'))
+
+
 def _drawn(
-    model: nn.Module, pixels: np.ndarray, result: Prediction, options: Options
+    model: nn.Module, pixels: np.ndarray, result: Prediction | Instances, options: Options
 ) -> np.ndarray:
-    step = math.ceil(math.sqrt(result.mask.size / _DRAWN_PIXELS))
+    step = math.ceil(math.sqrt(pixels.shape[0] * pixels.shape[1] / _DRAWN_PIXELS))
     limits = check_image(pixels, options.value_range)
     small = pixels[::step, ::step]
     channels = 3 if small.ndim == 2 or small.shape[2] in (1, 3, 4) else small.shape[2]
     image = to_bytes(small, channels, limits)
     colours = class_colours(_classes(model), model.dataset_meta.get('palette'))
+    if isinstance(result, Instances):
+        return draw(image[:, :, :3], result, colours, options.opacity)
     return overlay(image[:, :, :3], result.mask[::step, ::step], colours, options.opacity)
 
 
 def _classes(model: nn.Module) -> int:
+    if is_detector(model):
+        head = model.roi_head.bbox_head if hasattr(model, 'roi_head') else model.bbox_head
+        return (head[-1] if isinstance(head, nn.ModuleList) else head).num_classes
     return max(2, model.decode_head.out_channels)
 
 
@@ -128,10 +155,22 @@ def class_name(model: nn.Module, index: int) -> str:
     return str(names[index]) if index < len(names) else f'class {index}'
 
 
-def _rows(model: nn.Module, result: Prediction | Label) -> tuple[tuple[str, float, float], ...]:
+def _rows(
+    model: nn.Module, result: Prediction | Instances | Label
+) -> tuple[tuple[str, float, float], ...]:
     if isinstance(result, Label):
         score = float(result.scores[result.index])
         return ((class_name(model, result.index), score, score),)
+    if isinstance(result, Instances):
+        found = [
+            (
+                class_name(model, int(label)),
+                float(result.covered(label).mean()),
+                float(result.scores[result.labels == label].mean()),
+            )
+            for label in np.unique(result.labels)
+        ]
+        return tuple(sorted(found, key=lambda row: -row[1]))
     count = np.bincount(result.mask.ravel())
     trust = np.bincount(result.mask.ravel(), result.confidence.ravel())
     order = [int(i) for i in np.argsort(-count, kind='stable') if count[i]]

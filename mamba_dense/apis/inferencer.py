@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..weights import load_model_weights
 from .images import check_image, read_image, to_bytes
+from .instances import Instances, from_sample, is_detector
 from .large_image import count_tiles, predict_bands
 from .models import find_model
 
@@ -141,7 +142,8 @@ def infer(
         on_tile: called after each tile with how many are done and how many there are.
 
     Returns:
-        A `Prediction` (segmentation) or `Label` (classification), or a list of them.
+        A `Prediction` (segmentation), `Instances` (detection) or `Label` (classification), or a
+        list of them.
 
     Raises:
         ImageError: a picture cannot be used; names it, its value and the way out.
@@ -170,13 +172,17 @@ def _infer_one(
     tile: int | None,
     overlap: int | None,
     on_tile: Callable[[int, int], None] | None,
-) -> Prediction | Label:
+) -> Prediction | Instances | Label:
     channels = input_channels(model)
     if isinstance(image, np.ndarray):
         name, pixels = 'image', image
     else:
         name, pixels = str(image), read_image(image, channels)
     limits = check_image(pixels, value_range, name)
+    if is_detector(model):
+        if tile is not None:
+            raise ValueError(f'tile={tile}: tiles are of segmentation; detectors take tile=None.')
+        return _detect(model, to_bytes(pixels, channels, limits, name))
     if not hasattr(model, 'decode_head'):
         return _classify(model, to_bytes(pixels, channels, limits, name))
     if tile is None:
@@ -267,22 +273,34 @@ def _pipeline(cfg: Config, resize: bool) -> Compose:
 def _segment(model: nn.Module, pixels: np.ndarray, *, resize: bool = True) -> np.ndarray:
     """Probabilities (classes, H, W) float32 of a picture (H, W, C) uint8."""
     size = pixels.shape[:2]
-    # the pipelines' colours are in the order blue, green, red
-    stored = pixels[:, :, ::-1] if pixels.shape[2] == 3 else pixels
-    record = {
-        'img': np.ascontiguousarray(stored),
-        'img_path': None,
-        'img_shape': size,
-        'ori_shape': size,
-    }
-    data = _pipeline(model.cfg, resize)(record)
-    sample = model.test_step({'inputs': [data['inputs']], 'data_samples': [data['data_samples']]})
-    logits: Tensor = sample[0].seg_logits.data  # (classes, H, W)
+    logits: Tensor = _sample(model, pixels, resize).seg_logits.data  # (classes, H, W)
     if tuple(logits.shape[1:]) != size:
         raise RuntimeError(f'the network returned {tuple(logits.shape[1:])} for a picture {size}.')
     # mmseg has already applied the sigmoid where there is one class
     scores = logits if logits.shape[0] == 1 else logits.float().softmax(dim=0)
     return scores.float().cpu().numpy()
+
+
+@torch.inference_mode()
+def _detect(model: nn.Module, pixels: np.ndarray) -> Instances:
+    """Objects in a picture (H, W, C) uint8."""
+    return from_sample(_sample(model, pixels, resize=True).pred_instances, pixels.shape[:2])
+
+
+def _sample(model: nn.Module, pixels: np.ndarray, resize: bool) -> Any:
+    """What the network says of a picture (H, W, C) uint8, as its framework wraps it."""
+    size = pixels.shape[:2]
+    # the pipelines' colours are in the order blue, green, red
+    stored = pixels[:, :, ::-1] if pixels.shape[2] == 3 else pixels
+    record = {
+        'img': np.ascontiguousarray(stored),
+        'img_id': 0,
+        'img_path': None,
+        'img_shape': size,
+        'ori_shape': size,
+    }
+    data = _pipeline(model.cfg, resize)(record)
+    return model.test_step({'inputs': [data['inputs']], 'data_samples': [data['data_samples']]})[0]
 
 
 def _decide(model: nn.Module, scores: np.ndarray, keep_scores: bool = False) -> Prediction:

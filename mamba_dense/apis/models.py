@@ -82,7 +82,8 @@ def classifier_config(record: zoo.WeightFile) -> Config:
     """Config of the ImageNet classifier that a published file holds."""
     crop = record.input_size[0]
     # the last stage gives the one feature; its width is the backbone's to say
-    archs = _backbone_archs(record.backbone)
+    kind = MODELS.get(record.backbone.removeprefix('mamba_dense.'))
+    dims = kind.ARCHS[record.arch].dims
     return Config(
         {
             'model': {
@@ -90,12 +91,12 @@ def classifier_config(record: zoo.WeightFile) -> Config:
                 'backbone': {
                     'type': record.backbone,
                     'arch': record.arch,
-                    'out_indices': (3,),
+                    'out_indices': (len(dims) - 1,),
                     'output_norm': False,
                 },
                 'head': {
-                    'type': 'mamba_dense.NormPoolLinear',
-                    'in_channels': archs[record.arch].dims[-1],
+                    'type': f'mamba_dense.{kind.CLASSIFIER_HEAD}',
+                    'in_channels': dims[-1],
                     'num_classes': record.num_classes,
                 },
             },
@@ -107,10 +108,6 @@ def classifier_config(record: zoo.WeightFile) -> Config:
             },
         }
     )
-
-
-def _backbone_archs(backbone: str) -> dict:
-    return dict(MODELS.get(backbone.removeprefix('mamba_dense.')).ARCHS)
 
 
 def _read(path: Path) -> Config:

@@ -13,6 +13,11 @@ CLASSIFIER_SIZE = (224, 224)
 SEGMENTOR_SIZE = (512, 2048)
 # GFLOPs as the authors print them: ImageNet classifiers at 224x224, UPerNet at 512x2048
 PUBLISHED_GFLOPS = {
+    'mambaout-femto_in1k-224x224': 1.16,
+    'mambaout-kobe_in1k-224x224': 1.52,
+    'mambaout-tiny_in1k-224x224': 4.49,
+    'mambaout-small_in1k-224x224': 8.96,
+    'mambaout-base_in1k-224x224': 15.83,
     'vmamba-vanilla_tiny_in1k-224x224': 5.63,
     'vmamba-vanilla_small_in1k-224x224': 11.23,
     'vmamba-vanilla_base_in1k-224x224': 18.02,

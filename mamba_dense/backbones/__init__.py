@@ -1,8 +1,19 @@
 """Registered backbones, one file a family."""
 
 from .efficientvmamba import EfficientVMamba
+from .mambaout import MambaOut
+from .mobilemamba import MobileMamba
 from .res_vmamba import ResVMamba
 from .vim import Vim
 from .vmamba import VMamba
+from .vssd import VSSD
 
-__all__ = ['EfficientVMamba', 'ResVMamba', 'VMamba', 'Vim']
+__all__ = [
+    'EfficientVMamba',
+    'MambaOut',
+    'MobileMamba',
+    'ResVMamba',
+    'VMamba',
+    'VSSD',
+    'Vim',
+]

@@ -2,7 +2,9 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +13,7 @@ from mmengine.model.weight_init import update_init_info
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..bricks import batch_norms, held_statistics
 from ..weights import KeyMap, load_weights
 
 
@@ -64,6 +67,10 @@ def _up_to_stage(keys: KeyMap, last: int, stages: int) -> KeyMap:
         return keys
     later = tuple(rf'^stages\.{i}\.' for i in range(last + 1, stages))
     return replace(keys, fresh=(*keys.fresh, *later, rf'^stages\.{last}\.downsample\.'))
+
+
+def _recompute_contexts(norms: list[nn.Module]) -> tuple[Any, Any]:
+    return nullcontext(), held_statistics(norms)
 
 
 class Stage(nn.Module):
@@ -196,9 +203,14 @@ class Backbone(BaseModule):
             )
 
     def _run(self, block: nn.Module, *inputs: Tensor | None) -> Tensor | tuple[Tensor, ...]:
-        if self.with_cp and self.training and torch.is_grad_enabled():
+        if not (self.with_cp and self.training and torch.is_grad_enabled()):
+            return block(*inputs)
+        norms = batch_norms(block)
+        if not norms:
             return checkpoint(block, *inputs, use_reentrant=False)
-        return block(*inputs)
+        # the second pass must not count the batch again
+        contexts = partial(_recompute_contexts, norms)
+        return checkpoint(block, *inputs, use_reentrant=False, context_fn=contexts)
 
 
 class StagedBackbone(Backbone):
@@ -207,19 +219,23 @@ class StagedBackbone(Backbone):
     Stages after the last one of `out_indices` are not built.
 
     A family gives `ARCHS` (whose rows have at least `dims`, `depths` and `drop_path_rate`),
-    `AUTHOR_KEYS` and the hooks `make_stem`, `make_block` and `make_downsample`.
+    `AUTHOR_KEYS` and the hooks `make_stem`, `make_block` and `make_downsample`; `CLASSIFIER_HEAD`
+    names the head of its published classifier.
 
     Args:
         arch, in_channels, drop_path_rate, with_cp, init_cfg: see `Backbone`.
-        out_indices: stages whose features are returned, each once, in any order.
+        out_indices: stages whose features are returned, each once, in any order; None is all.
         frozen_stages: -1 freezes nothing, 0 the stem, i the stem and the first i stages.
-        output_norm: whether each returned feature passes a norm of its own.
+        output_norm: whether each returned feature passes a norm of its own; None is the family's
+            way, `OUTPUT_NORM`.
 
     Raises:
         ValueError: a value above is not allowed; the message lists what is.
     """
 
     PARTS = 'stages'
+    OUTPUT_NORM: ClassVar[bool] = True
+    CLASSIFIER_HEAD: ClassVar[str] = 'NormPoolLinear'
     NO_DECAY = ('out_norms',)
 
     def __init__(
@@ -227,11 +243,11 @@ class StagedBackbone(Backbone):
         arch: str | Mapping[str, Any],
         *,
         in_channels: int = 3,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
+        out_indices: Sequence[int] | None = None,
         frozen_stages: int = -1,
         drop_path_rate: float | None = None,
         with_cp: bool = False,
-        output_norm: bool = True,
+        output_norm: bool | None = None,
         init_cfg: Mapping[str, Any] | None = None,
     ):
         super().__init__(
@@ -246,6 +262,7 @@ class StagedBackbone(Backbone):
             raise ValueError(
                 f'arch has depths={depths} and dims={dims}; give one of each for every stage.'
             )
+        out_indices = range(len(dims)) if out_indices is None else out_indices
         self._check(len(dims), out_indices, frozen_stages)
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
@@ -260,7 +277,7 @@ class StagedBackbone(Backbone):
         self.out_channels = tuple(dims[i] for i in self.out_indices)
         self.strides = tuple(self.stem.stride * 2**i for i in self.out_indices)
         self.out_norms = nn.ModuleDict()
-        if output_norm:
+        if self.OUTPUT_NORM if output_norm is None else output_norm:
             self.out_norms.update({str(i): self.make_out_norm(dims[i]) for i in self.out_indices})
         self._init_parameters()
         self._freeze()
@@ -302,7 +319,8 @@ class StagedBackbone(Backbone):
             x: (B, in_channels, H, W) of any size the stem takes.
 
         Returns:
-            One (B, out_channels[i], H_i, W_i) per output, in torch's channels_last format.
+            One (B, out_channels[i], H_i, W_i) per output, contiguous: mmcv's RoIAlign and other
+            compiled operators read a channels_last map as if it were not one, in silence.
 
         Raises:
             ValueError: another number of channels or axes, or an image below the stem's patch.
@@ -316,7 +334,7 @@ class StagedBackbone(Backbone):
                 x = self._run(block, x)
             if i in self.out_indices:
                 y = self.out_norms[str(i)](x) if self.out_norms else x
-                features[i] = y.permute(0, 3, 1, 2)  # (B, C, H, W)
+                features[i] = y.permute(0, 3, 1, 2).contiguous()  # (B, C, H, W)
             if stage.downsample is not None:
                 x = self.descend(stage, x, entered)
         return tuple(features[i] for i in self.out_indices)

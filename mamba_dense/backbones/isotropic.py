@@ -239,8 +239,7 @@ class IsotropicBackbone(Backbone):
             x: (B, in_channels, H, W) of any size.
 
         Returns:
-            One (B, out_channels[i], H_i, W_i) per output, in torch's channels_last format where
-            no pyramid has changed it.
+            One (B, out_channels[i], H_i, W_i) per output, contiguous (see `StagedBackbone`).
 
         Raises:
             ValueError: another number of channels or axes.
@@ -249,4 +248,5 @@ class IsotropicBackbone(Backbone):
         features = self.run_blocks(self.stem(x.permute(0, 2, 3, 1)))
         dtype = self.stem.pos_embed.dtype
         maps = [features[i].to(dtype).permute(0, 3, 1, 2) for i in self.out_indices]
-        return tuple(maps) if self.pyramid is None else self.pyramid(maps)
+        maps = maps if self.pyramid is None else self.pyramid(maps)
+        return tuple(y.contiguous() for y in maps)

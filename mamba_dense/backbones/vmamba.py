@@ -9,9 +9,8 @@ a gate, and an MLP. They are named by mixer ratio and depth of the third stage, 
 `tiny_s1l8` is what the paper's tables call VMamba-T.
 
 What differs here: both generations run channel-last (the authors' weights fit either layout), the
-scans read the tokens through the routes instead of copying the map four times, and features come
-in torch's channels_last format. `nano` is ours, for small data and tests; it has no published
-result.
+scans read the tokens through the routes instead of copying the map four times. `nano` is ours, for
+small data and tests; it has no published result.
 """
 
 from collections.abc import Mapping

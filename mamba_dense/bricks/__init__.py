@@ -1,6 +1,7 @@
 """Parts that several mixers and backbones are built from; torch only, tensors (B, *spatial, C)."""
 
 from .conv import CausalConv1d, ChannelLastConv2d
+from .conv_norm import ConvNorm, ConvNormMlp
 from .downsample import ConvDownsample, PatchMerging
 from .drop import DropPath
 from .embed import ConvStem, PatchEmbed
@@ -8,22 +9,36 @@ from .inverted_residual import InvertedResidual
 from .mlp import Mlp
 from .norm import ChannelFirstLayerNorm, RMSNorm
 from .pyramid import FeaturePyramid, SimpleFeaturePyramid
+from .residual_stem import ConvNormAct, InvertedDownsample, ResidualConvStem
 from .rotary import rotary_tables, rotate
+from .squeeze_excite import SqueezeExcite
+from .statistics import batch_norms, held_statistics
+from .wavelet import Haar, haar_filters
 
 __all__ = [
     'CausalConv1d',
     'ChannelFirstLayerNorm',
     'ChannelLastConv2d',
     'ConvDownsample',
+    'ConvNorm',
+    'ConvNormAct',
+    'ConvNormMlp',
     'ConvStem',
     'DropPath',
     'FeaturePyramid',
+    'Haar',
+    'InvertedDownsample',
     'InvertedResidual',
     'Mlp',
     'PatchEmbed',
     'PatchMerging',
     'RMSNorm',
+    'ResidualConvStem',
     'SimpleFeaturePyramid',
+    'SqueezeExcite',
+    'batch_norms',
+    'haar_filters',
+    'held_statistics',
     'rotary_tables',
     'rotate',
 ]

@@ -13,12 +13,13 @@ class ConvDownsample(nn.Module):
     Args:
         channels: width before.
         out_channels: width after.
+        eps: of the norm.
     """
 
-    def __init__(self, channels: int, out_channels: int):
+    def __init__(self, channels: int, out_channels: int, *, eps: float = 1e-5):
         super().__init__()
         self.conv = ChannelLastConv2d(channels, out_channels, 3, stride=2, padding=1)
-        self.norm = nn.LayerNorm(out_channels)
+        self.norm = nn.LayerNorm(out_channels, eps=eps)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), C')."""

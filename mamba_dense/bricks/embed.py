@@ -34,6 +34,7 @@ class ConvStem(nn.Module):
     Args:
         in_channels: channels of the image.
         channels: width of a token; the first convolution has half of it.
+        eps: of the norms.
 
     Raises:
         ValueError: `channels` is odd.
@@ -42,15 +43,15 @@ class ConvStem(nn.Module):
     stride = 4
     min_size = 1
 
-    def __init__(self, in_channels: int, channels: int):
+    def __init__(self, in_channels: int, channels: int, *, eps: float = 1e-5):
         super().__init__()
         if channels % 2:
             raise ValueError(f'channels={channels} of a ConvStem must be even: it starts at half.')
         self.conv = ChannelLastConv2d(in_channels, channels // 2, 3, stride=2, padding=1)
-        self.norm = nn.LayerNorm(channels // 2)
+        self.norm = nn.LayerNorm(channels // 2, eps=eps)
         self.act = nn.GELU()
         self.conv2 = ChannelLastConv2d(channels // 2, channels, 3, stride=2, padding=1)
-        self.norm2 = nn.LayerNorm(channels)
+        self.norm2 = nn.LayerNorm(channels, eps=eps)
 
     def forward(self, x: Tensor) -> Tensor:
         """Image (B, H, W, in_channels) to tokens (B, ceil(H / 4), ceil(W / 4), channels)."""

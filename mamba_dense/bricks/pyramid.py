@@ -140,9 +140,10 @@ class SimpleFeaturePyramid(nn.Module):
         self.levels = nn.ModuleList(PyramidLevel(channels, out_channels, scale) for scale in scales)
 
     def forward(self, features: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """The last of the features (B, C, H, W) to `num_outs` maps, finest first."""
+        """The last of the features (B, C, H, W) to `num_outs` maps, finest first, contiguous."""
         x = features if isinstance(features, torch.Tensor) else features[-1]
         maps = [level(x) for level in self.levels]
         while len(maps) < self.num_outs:
             maps.append(F.max_pool2d(maps[-1], 1, stride=2))
-        return tuple(maps)
+        # mmcv's RoIAlign reads a channels_last map as if it were not one
+        return tuple(y.contiguous() for y in maps)

@@ -18,9 +18,9 @@ class ImageClassifier(BaseModel):
     Args:
         backbone: config of a registered backbone that gives one feature: VMamba with
             `out_indices=(3,)` and `output_norm=False`, as `NormPoolLinear` has a norm of its own;
-            Vim with `feature='class_token'`.
-        head: config of a registered head: `NormPoolLinear` for VMamba and its kin, `TokenLinear`
-            for Vim.
+            Vim with `feature='class_token'`; MobileMamba with `out_indices=(2,)`.
+        head: config of a registered head: `NormPoolLinear` for VMamba and its kin, `PoolNormMlp`
+            for MambaOut, `PoolNormLinear` for MobileMamba, `TokenLinear` for Vim.
         data_preprocessor: as in any mmengine model.
         init_cfg: `dict(type='Pretrained', checkpoint=PATH_OR_URL)` loads the authors' file.
 
@@ -59,14 +59,16 @@ class ImageClassifier(BaseModel):
 
     def forward(
         self, inputs: Tensor, data_samples: Tensor | None = None, mode: str = 'tensor'
-    ) -> Tensor | dict[str, Tensor]:
+    ) -> Tensor | tuple[Tensor, Tensor] | dict[str, Tensor]:
         """Run the network.
 
         Args:
             inputs: images (B, in_channels, H, W).
             data_samples: class labels (B,), needed by mode 'loss'.
             mode: 'tensor' for logits (B, num_classes), 'predict' for class probabilities of the
-                same shape, 'loss' for a dict with the cross entropy.
+                same shape, 'loss' for a dict with the cross entropy. While a head with distillation
+                trains, 'tensor' gives the pair of its logits, 'predict' the probabilities of
+                their mean and 'loss' the mean of their cross entropies.
 
         Raises:
             ValueError: another mode, or 'loss' without labels.
@@ -74,10 +76,12 @@ class ImageClassifier(BaseModel):
         if mode not in ('tensor', 'predict', 'loss'):
             raise ValueError(f"mode={mode!r} must be 'tensor', 'predict' or 'loss'.")
         logits = self.head(self.backbone(inputs)[0])
-        if mode == 'predict':
-            return logits.softmax(dim=-1)
         if mode == 'tensor':
             return logits
+        several = logits if isinstance(logits, tuple) else (logits,)
+        if mode == 'predict':
+            return (sum(several) / len(several)).softmax(dim=-1)
         if data_samples is None:
             raise ValueError("mode='loss' needs the labels as data_samples (B,), got None.")
-        return {'loss': F.cross_entropy(logits, data_samples)}
+        losses = [F.cross_entropy(one, data_samples) for one in several]
+        return {'loss': sum(losses) / len(losses)}

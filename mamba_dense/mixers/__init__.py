@@ -1,7 +1,22 @@
 """Token mixers: (B, *spatial, C) to the same shape, without norm, residual or drop path inside."""
 
+from .attention import SelfAttention
 from .bidirectional import BidirectionalMixer
 from .es2d import ES2D
+from .gated_conv import GatedConv
+from .multi_receptive import MultiReceptiveMixer, NormedSS2D, WaveletScan
+from .noncausal_ssd import NonCausalSSD
 from .ss2d import SS2D, CascadeSS2D
 
-__all__ = ['ES2D', 'SS2D', 'BidirectionalMixer', 'CascadeSS2D']
+__all__ = [
+    'BidirectionalMixer',
+    'CascadeSS2D',
+    'ES2D',
+    'GatedConv',
+    'MultiReceptiveMixer',
+    'NonCausalSSD',
+    'NormedSS2D',
+    'SS2D',
+    'SelfAttention',
+    'WaveletScan',
+]

@@ -8,13 +8,9 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS, init_default_scope
 
+from mamba_dense.engine.files import DataError, image_problem
 from mamba_dense.registry import TRANSFORMS
-from mamba_dense.segmentation.data_check import (
-    DataError,
-    image_problem,
-    mask_problem,
-    value_problem,
-)
+from mamba_dense.segmentation.data_check import mask_problem, value_problem
 
 LOADERS = ('train_dataloader', 'val_dataloader')
 FULL = 200  # so many samples of a subset are decoded before the start, the others as they come

@@ -10,13 +10,8 @@ import numpy as np
 from PIL import Image
 
 from mamba_dense import samples
-from mamba_dense.segmentation.data_check import (
-    IMAGE_SUFFIXES,
-    DataError,
-    image_problem,
-    mask_problem,
-    read_mask,
-)
+from mamba_dense.engine.files import IMAGE_SUFFIXES, DataError, image_problem, read_mask
+from mamba_dense.segmentation.data_check import mask_problem
 
 SAMPLES = ('nuclei',)
 CLASSES_FILE = 'classes.json'

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from mamba_dense.engine.files import IMAGE_SUFFIXES
 from mamba_dense.engine.shipped import configs
-from mamba_dense.segmentation.data_check import IMAGE_SUFFIXES
 
 _TEMPLATE = """# UPerNet on {arch} for {root}; every value may be changed
 _base_ = [

@@ -139,6 +139,56 @@ _FOLDERS = (
 )
 FOLDERS = {folder.name: folder for folder in _FOLDERS}
 
+# arch, top-1, millions of parameters; the authors' read-me links the files
+_VSSD = (
+    ('micro', 82.5, 13.513),
+    ('tiny', 83.6, 24.271),
+    ('small', 84.1, 40.076),
+    ('base', 84.7, 88.823),
+)
+FOLDERS |= {
+    f'vssd-{arch}_in1k-224x224': WeightFolder(
+        name=f'vssd-{arch}_in1k-224x224',
+        family='vssd',
+        backbone='mamba_dense.VSSD',
+        arch=arch,
+        url='https://github.com/YuHengsss/VSSD',
+        licence='none stated',
+        input_size=(224, 224),
+        parameters=parameters,
+        metrics=(Metric('top-1', top1),),
+    )
+    for arch, top1, parameters in _VSSD
+}
+
+# arch, side of the training crop, top-1 after 300 epochs and after 1000 with distillation
+_MOBILEMAMBA = (
+    ('t2', 192, 71.5, 76.9, 8.837),
+    ('t4', 192, 76.1, 78.9, 14.176),
+    ('s6', 224, 78.0, 80.7, 15.037),
+    ('b1', 256, 79.9, 82.2, 17.123),
+    ('b2', 384, 81.6, 83.3, 17.123),
+    ('b4', 512, 82.5, 83.6, 17.123),
+)
+FOLDERS |= {
+    folder.name: folder
+    for folder in (
+        WeightFolder(
+            name=f'mobilemamba-{arch}_in1k-{side}x{side}',
+            family='mobilemamba',
+            backbone='mamba_dense.MobileMamba',
+            arch=arch,
+            # the read-me links to one file for each variant and training
+            url='https://github.com/lewandofskee/MobileMamba',
+            licence='not noted',
+            input_size=(side, side),
+            parameters=parameters,
+            metrics=(Metric('top-1', top1), Metric('top-1 1000 epochs, distilled', distilled)),
+        )
+        for arch, side, top1, distilled, parameters in _MOBILEMAMBA
+    )
+}
+
 _RELEASES = 'https://github.com/MzeroMiko/VMamba/releases/download/%23'
 
 # arch, file, top-1, millions of parameters
@@ -288,7 +338,39 @@ def _vmamba_detector(
     )
 
 
+# arch, top-1, millions of parameters; the address of kobe is the others' with its name
+_MAMBAOUT = (
+    ('femto', 78.9, 7.3),
+    ('kobe', 80.0, 9.1),
+    ('tiny', 82.7, 26.5),
+    ('small', 84.1, 48.5),
+    ('base', 84.2, 84.8),
+)
+
+
+def _mambaout(arch: str, top1: float, parameters: float) -> WeightFile:
+    return WeightFile(
+        name=f'mambaout-{arch}_in1k-224x224',
+        family='mambaout',
+        backbone='mamba_dense.MambaOut',
+        arch=arch,
+        task='classification',
+        network='classifier',
+        dataset='ImageNet-1K',
+        url=f'https://github.com/yuweihao/MambaOut/releases/download/model/mambaout_{arch}.pth',
+        licence='Apache-2.0',
+        input_size=(224, 224),
+        parameters=parameters,
+        metrics=(Metric('top-1', top1),),
+        first_conv='downsample_layers.0.conv1',
+        classifier='head.fc2',
+        num_classes=1000,
+        schedule='300 epochs',
+    )
+
+
 _FILES = (
+    *(_mambaout(*row) for row in _MAMBAOUT),
     *(_vmamba_classifier(*row) for row in _CLASSIFIERS),
     *(_vmamba_segmentor(*row) for row in _SEGMENTORS),
     *(_vmamba_detector(*row) for row in _DETECTORS),

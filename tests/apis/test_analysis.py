@@ -21,6 +21,11 @@ PARAMETERS = {
     'tiny_s1l8': 30_249_064,
     'small_s1l20': 49_012_840,
     'base_s1l20': 86_614_504,
+    'mambaout-femto': 7_304_536,
+    'mambaout-kobe': 9_141_208,
+    'mambaout-tiny': 26_545_096,
+    'mambaout-small': 48_488_072,
+    'mambaout-base': 84_813_092,
 }
 
 

@@ -25,8 +25,8 @@ def test_route_scan(grid, dtype):
     check(routed(grid, dim=100 if grid[0] == 57 else 13), 'triton', dtype, CUDA)
 
 
-@pytest.mark.parametrize('state', [1, 2, 5, 8, 16, 32, 33, 64])
-@pytest.mark.parametrize('rank', [1, 6, 16, 17, 64])
+@pytest.mark.parametrize('state', [1, 2, 5, 8, 16, 33, 64])  # each pair is compiled
+@pytest.mark.parametrize('rank', [1, 6, 16, 17])
 def test_states_and_ranks(state, rank):
     check(routed((7, 11), dim=37, state=state, rank=rank), 'triton', torch.float32, CUDA)
 
@@ -37,9 +37,18 @@ def test_widths(dim):
     check(selective(71, dim=dim), 'triton', torch.float32, CUDA)
 
 
-def test_wide_blocks_of_channels():
-    """So many programs that each takes 64 channels."""
-    check(routed((3, 5), batch=300, dim=70, state=1), 'triton', torch.float32, CUDA)
+@pytest.mark.parametrize('rank', [3, 6])
+def test_wide_blocks_of_channels(rank):
+    """So many programs that each takes 64 or 128 channels."""
+    check(routed((3, 5), batch=300, dim=70, state=1, rank=rank), 'triton', torch.float32, CUDA)
+    check(routed((3, 5), batch=210, dim=130, state=1, rank=rank), 'triton', torch.float32, CUDA)
+
+
+@pytest.mark.parametrize('state', [1, 16])
+def test_routes_in_chunks(state):
+    """Few programs and long routes, which the launch table cuts."""
+    check(routed((30, 70), batch=1, dim=64, state=state), 'triton', torch.float32, CUDA)
+    check(selective(1500, batch=1, dim=64, state=state), 'triton', torch.float32, CUDA)
 
 
 @pytest.mark.parametrize('rank', [3, 20])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mamba_dense.segmentation.data_check import DataError, folder_problems, read_mask
+from mamba_dense.engine.files import DataError, read_mask
+from mamba_dense.segmentation.data_check import folder_problems
 from mamba_dense.segmentation.prepare import write_folder, write_sample
 
 CLASSES = ('background', 'leaf', 'stem')

@@ -56,3 +56,21 @@ def test_refusal_is_one_message(own):
 def test_samples(tmp_path):
     assert prepare('samples', '--out', tmp_path / 'nuclei').returncode == 0
     assert prepare('check', tmp_path / 'nuclei').returncode == 0
+
+
+def test_boxes_to_coco(own):
+    pytest.importorskip('mmdet', reason='needs the extra det')
+    table = own / 'boxes.csv'
+    rows = [f'{n}.png,1,2,30,40,tree' for n in range(4)]
+    table.write_text('\n'.join(['image,xmin,ymin,xmax,ymax,label', *rows, '0.png,9,9,9,12,tree']))
+    command = ['coco', '--images', own / 'images', '--labels', table, '--format', 'csv']
+    command += ['--out', own / 'coco', '--classes', 'tree']
+    refused = prepare(*command)
+    assert refused.returncode == 1
+    assert f'{table}:6: box 9,9 to 9,12 is degenerate' in refused.stderr
+    assert not (own / 'coco').exists()
+    result = prepare(*command, '--drop')
+    assert result.returncode == 0, result.stderr
+    assert 'val 1 images, 1 objects; train 3 images, 3 objects' in result.stdout
+    assert '1 left out:' in result.stdout
+    assert (own / 'coco' / 'annotations' / 'train.json').is_file()

@@ -11,8 +11,8 @@ from mmengine.config import Config
 from PIL import Image
 
 from mamba_dense.engine import checkpoints
+from mamba_dense.engine.files import DataError
 from mamba_dense.engine.train import settle
-from mamba_dense.segmentation.data_check import DataError
 from mamba_dense.segmentation.guard import guard
 from mamba_dense.segmentation.prepare import write_sample
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mamba_dense.weights.zoo import WEIGHTS, get, list_weights
+from mamba_dense.weights.zoo import FOLDERS, WEIGHTS, get, list_weights
 
 
 def test_names_and_addresses_are_unique():
@@ -25,9 +25,19 @@ def test_arch_is_one_that_is_built():
         assert file.arch in getattr(backbones, file.backbone.split('.')[-1]).ARCHS
 
 
+def test_folders_name_what_they_start():
+    backbones = pytest.importorskip('mamba_dense.backbones')
+    for name, folder in FOLDERS.items():
+        assert name == folder.name and name not in WEIGHTS
+        assert folder.arch in getattr(backbones, folder.backbone.split('.')[-1]).ARCHS
+        assert folder.url.startswith('https://') and folder.licence and folder.metrics
+        with pytest.raises(ValueError, match='by hand'):
+            get(name)
+
+
 def test_lists_are_narrowed():
     assert len(list_weights(family='vmamba')) == 29
-    assert len(list_weights(task='classification')) == 9
+    assert len(list_weights(family='vmamba', task='classification')) == 9
     assert {file.task for file in list_weights(arch='tiny_s1l8')} == {
         'classification',
         'segmentation',

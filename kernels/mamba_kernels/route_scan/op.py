@@ -34,6 +34,7 @@ from .reference import route_scan as reference
 
 NAME = 'route_scan'
 SETS = ('forward', 'bidirectional', 'cross')
+MOST_TOKENS = 2**31 - 1  # a table's int32 names no more
 
 Routes = Tensor | str | tuple[str, tuple[int, ...]]
 
@@ -110,6 +111,11 @@ def _table(routes: Routes, x: Tensor) -> Tensor:
     if math.prod(sides) != x.shape[1]:
         raise ValueError(
             f'route_scan: routes={routes!r} are {math.prod(sides)} tokens, x has {x.shape[1]}'
+        )
+    if x.shape[1] > MOST_TOKENS:
+        raise ValueError(
+            f'route_scan: x has {x.shape[1]} tokens; routes number at most {MOST_TOKENS} (int32): '
+            'scan it in parts.'
         )
     return _standard(name, sides, x.device)
 

@@ -33,9 +33,10 @@ def forward(
     table: Tensor,
     out_dtype: torch.dtype,
     save_states: bool,
+    chunks: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """y (batch, length, dim), states (batch, routes, tiles, state, dim) or empty."""
-    scan = prepare(x, params, dt_weight, dt_bias, A, D, table)
+    scan = prepare(x, params, dt_weight, dt_bias, A, D, table, chunks)
     if table.shape[0] == 1:
         y, _, states = launch_forward(scan, out_dtype, save_states)
         return y.squeeze(2), states if save_states else states.new_empty(0)
@@ -53,11 +54,12 @@ def backward(
     D: Tensor,
     table: Tensor,
     states: Tensor,
+    chunks: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of x, params, dt_weight, dt_bias, A, D, each in its tensor's dtype."""
     batch, _, dim = x.shape
     routes, _, rank = dt_weight.shape
-    scan = prepare(x, params, dt_weight, dt_bias, A, D, table)
+    scan = prepare(x, params, dt_weight, dt_bias, A, D, table, chunks)
     dlast = x.new_zeros((batch, routes, A.shape[2], dim), dtype=torch.float32)
     grads = launch_backward(scan, dy.contiguous(), dlast, states.contiguous())
     dparams, dweight = grads['params'], grads['weight'].transpose(1, 2)  # (routes, dim, rank)
@@ -84,6 +86,7 @@ def prepare(
     A: Tensor,
     D: Tensor,
     table: Tensor,
+    chunks: int | None,
 ) -> Scan:
     rank = dt_weight.shape[2]
     weight, delta = dt_weight.float().transpose(1, 2).contiguous(), None  # (routes, rank, dim)
@@ -92,11 +95,12 @@ def prepare(
         weight, params = None, params[..., rank:]
     return Scan(
         x=x.contiguous(),
-        params=params.contiguous(),
+        params=params.float().contiguous(),
         A=A.float().transpose(1, 2).contiguous(),
         bias=dt_bias.float().contiguous(),
         D=D.float().contiguous(),
         weight=weight,
         delta=delta,
         table=table.to(torch.int32).contiguous(),
+        chunks=chunks,
     )

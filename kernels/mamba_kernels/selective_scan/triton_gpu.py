@@ -26,10 +26,11 @@ def forward(
     delta_softplus: bool,
     out_dtype: torch.dtype,
     save_states: bool,
+    chunks: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """y (batch, dim, length), last state (batch, dim, state), states of the tiles or empty."""
     batch, dim, length = u.shape
-    scan = prepare(u, delta, A, B, C, D, delta_bias, delta_softplus)
+    scan = prepare(u, delta, A, B, C, D, delta_bias, delta_softplus, chunks)
     y, last, states = launch_forward(scan, out_dtype, save_states)
     last = last.transpose(2, 3).reshape(batch, dim, A.shape[1]).contiguous()  # (batch, dim, state)
     if not save_states:
@@ -50,11 +51,12 @@ def backward(
     delta_bias: Tensor | None,
     delta_softplus: bool,
     states: Tensor,
+    chunks: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
     """Gradients of u, delta, A, B, C, D, delta_bias, each in its tensor's dtype."""
     batch, dim, _ = u.shape
     groups, state = B.shape[1:3]
-    scan = prepare(u, delta, A, B, C, D, delta_bias, delta_softplus)
+    scan = prepare(u, delta, A, B, C, D, delta_bias, delta_softplus, chunks)
     if dlast is None:
         dlast = u.new_zeros((batch, dim, state), dtype=torch.float32)
     # (batch, dim, state) -> (batch, groups, state, dim / groups)
@@ -84,6 +86,7 @@ def prepare(
     D: Tensor | None,
     delta_bias: Tensor | None,
     delta_softplus: bool,
+    chunks: int | None,
 ) -> Scan:
     groups, state = B.shape[1:3]
 
@@ -93,12 +96,13 @@ def prepare(
 
     return Scan(
         x=channel_last(u, groups),
-        params=torch.cat((B, C), dim=2).permute(0, 3, 1, 2).contiguous(),
+        params=torch.cat((B.float(), C.float()), dim=2).permute(0, 3, 1, 2).contiguous(),
         A=A.float().reshape(groups, -1, state).transpose(1, 2).contiguous(),
         bias=per_channel(delta_bias),
         D=per_channel(D),
         delta=channel_last(delta, groups),
         softplus=delta_softplus,
+        chunks=chunks,
     )
 
 

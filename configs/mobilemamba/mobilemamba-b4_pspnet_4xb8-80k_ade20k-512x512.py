@@ -1,0 +1,8 @@
+# the authors report 36.9 mIoU (single scale); not repeated by us
+_base_ = [
+    '../_base_/models/pspnet_mobilemamba.py',
+    '../_base_/datasets/ade20k.py',
+    '../_base_/schedules/adamw_cosine_80k.py',
+    '../_base_/default_runtime.py',
+]
+train_dataloader = dict(batch_size=8)
