@@ -3,6 +3,7 @@
 from .efficientvmamba import EfficientVMamba
 from .mambaout import MambaOut
 from .mobilemamba import MobileMamba
+from .res_vmamba import ResVMamba
 from .vim import Vim
 from .vmamba import VMamba
 from .vssd import VSSD
@@ -11,6 +12,7 @@ __all__ = [
     'EfficientVMamba',
     'MambaOut',
     'MobileMamba',
+    'ResVMamba',
     'VMamba',
     'VSSD',
     'Vim',

@@ -297,6 +297,10 @@ class StagedBackbone(Backbone):
         """From (B, H, W, dims[stage]) to (B, ceil(H / 2), ceil(W / 2), dims[stage + 1])."""
         raise TypeError(f'{type(self).__name__} does not define make_downsample.')
 
+    def descend(self, stage: Stage, x: Tensor, _entered: Tensor) -> Tensor:
+        """From a stage's result x to the next stage; `_entered` is what the stage began with."""
+        return stage.downsample(x)
+
     def make_out_norm(self, dim: int) -> nn.Module:
         """What a returned feature (B, H, W, dim) passes."""
         return nn.LayerNorm(dim)
@@ -325,11 +329,12 @@ class StagedBackbone(Backbone):
         x = self.stem(x.permute(0, 2, 3, 1))  # (B, H, W, C)
         features = {}
         for i, stage in enumerate(self.stages):
+            entered = x
             for block in stage.blocks:
                 x = self._run(block, x)
             if i in self.out_indices:
                 y = self.out_norms[str(i)](x) if self.out_norms else x
                 features[i] = y.permute(0, 3, 1, 2).contiguous()  # (B, C, H, W)
             if stage.downsample is not None:
-                x = stage.downsample(x)
+                x = self.descend(stage, x, entered)
         return tuple(features[i] for i in self.out_indices)

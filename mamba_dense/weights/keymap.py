@@ -49,7 +49,7 @@ class Conversion:
     tensors: dict[str, Tensor]
     dropped: tuple[str, ...] = ()  # source keys left out by name
     fresh: tuple[str, ...] = ()  # our keys that keep their initial values
-    adapted: tuple[str, ...] = ()  # first convolutions and tables of positions given other sizes
+    adapted: tuple[str, ...] = ()  # first convolutions and tables of other sizes, what was set to 0
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class KeyMap:
         neighbouring axes: ``A_logs`` (K*D, N) -> (K, D, N), a 1x1 kernel (o, i, 1, 1) -> (o, i).
     fresh: our keys that a file may lack (they keep their initial values), or may hold although
         this build of the network has no such part (they are left out).
+    zero: our keys that a file may lack and that are 0 then, so that the part changes nothing.
     copy: (pattern of our key, replacement) pairs: the tensor also goes to the name so made,
         where one source feeds two targets.
     inputs: our first convolutions, whose kernel is adapted to another number of input channels.
@@ -73,6 +74,7 @@ class KeyMap:
     drop: tuple[str, ...] = ()
     reshape: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
+    zero: tuple[str, ...] = ()
     copy: tuple[tuple[str, str], ...] = ()
     inputs: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
@@ -166,10 +168,15 @@ class _Work:
 
     def finish(self) -> Conversion:
         unfilled = [name for name in self.target if name not in self.tensors]
+        zeroed = [name for name in unfilled if _any(self.keymap.zero, name)]
+        unfilled = [name for name in unfilled if name not in zeroed]
         fresh = [name for name in unfilled if _any(self.keymap.fresh, name)]
         missing = [name for name in unfilled if not _any(self.keymap.fresh, name)]
         if missing or self.unexpected or self.misshapen or self.doubled:
             raise KeyMismatchError(missing, self.unexpected, self.misshapen, self.doubled)
+        for name in zeroed:
+            self.tensors[name] = torch.zeros_like(self.target[name])
+            self.adapted.append(f'{name}: not in the file, set to 0')
         return Conversion(self.tensors, tuple(self.dropped), tuple(fresh), tuple(self.adapted))
 
 

@@ -25,7 +25,7 @@ class LoadReport:
     loaded: tuple[str, ...]  # our keys that the file filled
     dropped: tuple[str, ...]  # keys of the file that had no place, by name
     fresh: tuple[str, ...]  # our keys that kept their initial values
-    adapted: tuple[str, ...]  # first convolutions and tables of positions given other sizes
+    adapted: tuple[str, ...]  # first convolutions and tables of other sizes, what was set to 0
 
 
 def load_weights(

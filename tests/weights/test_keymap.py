@@ -37,6 +37,17 @@ def test_both_sides_are_listed():
     assert '1 in the weights but unknown to the network: x (ours: y)' in str(caught.value)
 
 
+def test_what_is_zero_where_a_file_lacks_it():
+    keymap = KeyMap(zero=(r'^added\.',))
+    target = _tensors(added__weight=(2, 3), own=(2,))
+    plan = keymap.plan(_tensors(own=(2,)), target)
+    assert plan.tensors['added.weight'].shape == (2, 3)
+    assert not plan.tensors['added.weight'].any()
+    assert plan.adapted == ('added.weight: not in the file, set to 0',)
+    given = _tensors(added__weight=(2, 3), own=(2,))
+    assert torch.equal(keymap.convert(given, target)['added.weight'], given['added.weight'])
+
+
 def test_a_long_list_is_cut():
     source = {f'key{i}': torch.zeros(1) for i in range(20)}
     with pytest.raises(KeyMismatchError, match=r'key5, \.\.\. \(20 in all\)'):

@@ -1,0 +1,140 @@
+"""Folders of weight files that authors publish without names that are known to us."""
+
+from dataclasses import dataclass
+
+AUTHORS = 'authors'
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A published figure; `source` says who measured it."""
+
+    name: str
+    value: float
+    source: str = AUTHORS
+
+
+@dataclass(frozen=True)
+class WeightFolder:
+    """A published folder whose files' names are not known to us: its files are fetched by hand.
+
+    backbone, arch: what a classifier's file of it is loaded into.
+    metrics: of the classifier `arch`, on ImageNet-1K unless they say otherwise.
+    """
+
+    name: str
+    family: str
+    backbone: str
+    arch: str
+    url: str
+    licence: str
+    input_size: tuple[int, int]
+    parameters: float
+    metrics: tuple[Metric, ...]
+
+
+# arch, folder, top-1, top-5, millions of parameters
+_VIM = (
+    ('tiny', 'Vim-tiny-midclstok', 76.1, 93.0, 7.148),
+    ('small', 'Vim-small-midclstok', 80.5, 95.1, 25.797),
+    ('base', 'Vim-base-midclstok', 81.9, 95.8, 97.598),
+)
+# arch, folder, top-1, millions of parameters
+_EFFICIENTVMAMBA = (
+    ('tiny', 'EfficientVMamba-Tiny', 76.5, 6.494),
+    ('small', 'EfficientVMamba-Small', 78.7, 11.274),
+    ('base', 'EfficientVMamba-Base', 81.8, 33.717),
+)
+_RES_VMAMBA = WeightFolder(
+    name='res_vmamba-small_cnfood241-224x224',
+    family='res_vmamba',
+    backbone='mamba_dense.ResVMamba',
+    arch='small',
+    url='https://huggingface.co/ms57rd/Res-VMamba',
+    licence='not noted',
+    input_size=(224, 224),
+    parameters=43.834,
+    metrics=(Metric('top-1 on CNFOOD-241', 79.54),),
+)
+_FOLDERS = (
+    _RES_VMAMBA,
+    *(
+        WeightFolder(
+            name=f'efficientvmamba-{arch}_in1k-224x224',
+            family='efficientvmamba',
+            backbone='mamba_dense.EfficientVMamba',
+            arch=arch,
+            url=f'https://huggingface.co/TerryPei/{folder}',
+            licence='not noted',
+            input_size=(224, 224),
+            parameters=parameters,
+            metrics=(Metric('top-1', top1),),
+        )
+        for arch, folder, top1, parameters in _EFFICIENTVMAMBA
+    ),
+    *(
+        WeightFolder(
+            name=f'vim-{arch}_in1k-224x224',
+            family='vim',
+            backbone='mamba_dense.Vim',
+            arch=arch,
+            url=f'https://huggingface.co/hustvl/{folder}',
+            licence='Apache-2.0',
+            input_size=(224, 224),
+            parameters=parameters,
+            metrics=(Metric('top-1', top1), Metric('top-5', top5)),
+        )
+        for arch, folder, top1, top5, parameters in _VIM
+    ),
+)
+FOLDERS = {folder.name: folder for folder in _FOLDERS}
+
+# arch, top-1, millions of parameters; the authors' read-me links the files
+_VSSD = (
+    ('micro', 82.5, 13.513),
+    ('tiny', 83.6, 24.271),
+    ('small', 84.1, 40.076),
+    ('base', 84.7, 88.823),
+)
+FOLDERS |= {
+    f'vssd-{arch}_in1k-224x224': WeightFolder(
+        name=f'vssd-{arch}_in1k-224x224',
+        family='vssd',
+        backbone='mamba_dense.VSSD',
+        arch=arch,
+        url='https://github.com/YuHengsss/VSSD',
+        licence='none stated',
+        input_size=(224, 224),
+        parameters=parameters,
+        metrics=(Metric('top-1', top1),),
+    )
+    for arch, top1, parameters in _VSSD
+}
+
+# arch, side of the training crop, top-1 after 300 epochs and after 1000 with distillation
+_MOBILEMAMBA = (
+    ('t2', 192, 71.5, 76.9, 8.837),
+    ('t4', 192, 76.1, 78.9, 14.176),
+    ('s6', 224, 78.0, 80.7, 15.037),
+    ('b1', 256, 79.9, 82.2, 17.123),
+    ('b2', 384, 81.6, 83.3, 17.123),
+    ('b4', 512, 82.5, 83.6, 17.123),
+)
+FOLDERS |= {
+    folder.name: folder
+    for folder in (
+        WeightFolder(
+            name=f'mobilemamba-{arch}_in1k-{side}x{side}',
+            family='mobilemamba',
+            backbone='mamba_dense.MobileMamba',
+            arch=arch,
+            # the read-me links to one file for each variant and training
+            url='https://github.com/lewandofskee/MobileMamba',
+            licence='not noted',
+            input_size=(side, side),
+            parameters=parameters,
+            metrics=(Metric('top-1', top1), Metric('top-1 1000 epochs, distilled', distilled)),
+        )
+        for arch, side, top1, distilled, parameters in _MOBILEMAMBA
+    )
+}
