@@ -1,6 +1,8 @@
 """Parts that several mixers and backbones are built from; torch only, tensors (B, *spatial, C)."""
 
+from .channel_gate import ChannelGate
 from .conv import CausalConv1d, ChannelLastConv2d
+from .conv_mlp import ConvMlp
 from .downsample import ConvDownsample, PatchMerging
 from .drop import DropPath
 from .embed import ConvStem, PatchEmbed
@@ -13,8 +15,10 @@ from .rotary import rotary_tables, rotate
 __all__ = [
     'CausalConv1d',
     'ChannelFirstLayerNorm',
+    'ChannelGate',
     'ChannelLastConv2d',
     'ConvDownsample',
+    'ConvMlp',
     'ConvNormAct',
     'ConvStem',
     'DropPath',

@@ -2,6 +2,7 @@
 
 from .attention import SelfAttention
 from .bidirectional import BidirectionalMixer
+from .multiscale import MultiScaleSS2D
 from .noncausal_ssd import NonCausalSSD
 from .ss2d import SS2D, CascadeSS2D
 
@@ -9,6 +10,7 @@ __all__ = [
     'SS2D',
     'BidirectionalMixer',
     'CascadeSS2D',
+    'MultiScaleSS2D',
     'NonCausalSSD',
     'SelfAttention',
 ]
