@@ -36,6 +36,16 @@ PUBLISHED_GFLOPS = {
     'vmamba-base_s2l15_upernet_ade20k-512x512': 1170,
 }
 
+# networks whose file the zoo has no address of: millions of parameters, GFLOPs, scores
+PUBLISHED_WITHOUT_FILE = {
+    'msvmamba-m_upernet_8xb2-160k_ade20k-512x512': (42, 875, '45.1 / 45.4'),
+    'msvmamba-t_upernet_8xb2-160k_ade20k-512x512': (65, 942, '47.8'),
+    'vim-s_upernet_4xb8-60k_ade20k-512x512': (46, None, '44.9'),
+    'vim-t_upernet_4xb8-60k_ade20k-512x512': (13, None, '41.0'),
+    'vssd-m_upernet_8xb2-160k_ade20k-512x512': (42, 893, '45.6 / 46.0'),
+    'vssd-t_upernet_8xb2-160k_ade20k-512x512': (53, 941, '47.9 / 48.7'),
+}
+
 
 def model_table() -> str:
     """The tables of classifiers and segmentors as Markdown, measured now."""
@@ -56,7 +66,7 @@ def model_table() -> str:
 
 
 def unpublished() -> list[str]:
-    """Configs like those of the published segmentors, of variants without a published result."""
+    """Configs like those of the published segmentors, of variants without a file in the zoo."""
     published = {(r.backbone, r.arch, r.num_classes) for r in zoo.list_weights(task='segmentation')}
     classes = {number for _, _, number in published}
     return [
@@ -69,15 +79,19 @@ def unpublished() -> list[str]:
 def _row(name: str, size: tuple[int, int], digits: int) -> tuple[str, ...]:
     record = zoo.WEIGHTS.get(name)
     total = analyze(name, size).total
-    flops = PUBLISHED_GFLOPS.get(name)
+    if record is None:
+        parameters, flops, scores = PUBLISHED_WITHOUT_FILE.get(name, (None, None, 'none published'))
+    else:
+        parameters, scores = record.parameters, _scores(record)
+        flops = PUBLISHED_GFLOPS.get(name)
     return (
         f'`{name}`',
         f'{total.parameters / 1e6:.3f}',
-        '-' if record is None else f'{record.parameters:g}',
+        '-' if parameters is None else f'{parameters:g}',
         f'{total.flops / 1e9:.{digits}f}',
         '-' if flops is None else f'{flops:.{digits}f}',
         f'{total.scan_flops / 1e9:.2f}',
-        'none published' if record is None else _scores(record),
+        scores,
     )
 
 

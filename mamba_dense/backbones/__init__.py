@@ -3,6 +3,7 @@
 from .efficientvmamba import EfficientVMamba
 from .mambaout import MambaOut
 from .mobilemamba import MobileMamba
+from .msvmamba import MSVMamba
 from .res_vmamba import ResVMamba
 from .vim import Vim
 from .vmamba import VMamba
@@ -10,6 +11,7 @@ from .vssd import VSSD
 
 __all__ = [
     'EfficientVMamba',
+    'MSVMamba',
     'MambaOut',
     'MobileMamba',
     'ResVMamba',

@@ -1,6 +1,8 @@
 """Parts that several mixers and backbones are built from; torch only, tensors (B, *spatial, C)."""
 
+from .channel_gate import ChannelGate
 from .conv import CausalConv1d, ChannelLastConv2d
+from .conv_mlp import ConvMlp
 from .conv_norm import ConvNorm, ConvNormMlp
 from .downsample import ConvDownsample, PatchMerging
 from .drop import DropPath
@@ -18,8 +20,10 @@ from .wavelet import Haar, haar_filters
 __all__ = [
     'CausalConv1d',
     'ChannelFirstLayerNorm',
+    'ChannelGate',
     'ChannelLastConv2d',
     'ConvDownsample',
+    'ConvMlp',
     'ConvNorm',
     'ConvNormAct',
     'ConvNormMlp',

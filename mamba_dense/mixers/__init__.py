@@ -5,6 +5,7 @@ from .bidirectional import BidirectionalMixer
 from .es2d import ES2D
 from .gated_conv import GatedConv
 from .multi_receptive import MultiReceptiveMixer, NormedSS2D, WaveletScan
+from .multiscale import MultiScaleSS2D
 from .noncausal_ssd import NonCausalSSD
 from .ss2d import SS2D, CascadeSS2D
 
@@ -14,6 +15,7 @@ __all__ = [
     'ES2D',
     'GatedConv',
     'MultiReceptiveMixer',
+    'MultiScaleSS2D',
     'NonCausalSSD',
     'NormedSS2D',
     'SS2D',

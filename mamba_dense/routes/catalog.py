@@ -115,6 +115,18 @@ def dates_interleaved(grid: tuple[int, int, int]) -> np.ndarray:
     return _then_reversed(joint.ravel(), joint.T.ravel())
 
 
+def copies_in_turn(grid: tuple[int, int, int]) -> np.ndarray:
+    """One walk through all copies of a map, (T, H, W): MSVMamba's low branch (arXiv 2405.14174).
+
+    The copies are walked one after the other without a break, by turns along rows reversed,
+    columns, columns reversed and rows; MSVMamba has the first three.
+    """
+    T, *side = grid
+    ways = cross((side[0], side[1]))[[2, 1, 3, 0]]
+    size = side[0] * side[1]
+    return np.concatenate([ways[t % 4] + t * size for t in range(T)])[None]
+
+
 def forward_reverse_shuffle(grid: tuple[int, ...], seed: int) -> np.ndarray:
     """Raster, reversed, a permutation drawn from `seed`, any rank: RSMamba (arXiv 2403.19654)."""
     return np.stack([raster(grid), reverse(raster(grid)), shuffle(grid, seed)])
@@ -163,6 +175,7 @@ ROUTES = {
     'dates-parallel': RouteSet(cross, 4, 4),
     'dates-sequential': RouteSet(dates_sequential, 4, 4, rank=3),
     'dates-interleaved': RouteSet(dates_interleaved, 4, 4, rank=3),
+    'copies-in-turn': RouteSet(copies_in_turn, 1, 1, rank=3),
     'forward-reverse-shuffle': RouteSet(
         forward_reverse_shuffle, 3, 3, rank=None, options=(('seed', 0),)
     ),

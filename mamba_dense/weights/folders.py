@@ -138,3 +138,28 @@ FOLDERS |= {
         for arch, side, top1, distilled, parameters in _MOBILEMAMBA
     )
 }
+
+_DRIVE = 'https://drive.google.com/drive/folders/'
+# arch, top-1, millions of parameters, folder; of v3 only its branch is known to us
+_MSVMAMBA = (
+    ('nano', 77.3, 6.864, f'{_DRIVE}1J41w3ApitQhp2O3wHmJoOs4U032uqebK'),
+    ('micro', 79.8, 11.879, f'{_DRIVE}1jfl2GmuKcUB8sPwRlyHK_wT0MjqgljYk'),
+    ('tiny', 82.8, 33.046, f'{_DRIVE}1ddNWk89ohcxxMuVEaJ2Y5A6xeBKgA7lU'),
+    ('v3_tiny', 83.0, 32.264, 'https://github.com/YuHengsss/MSVMamba/tree/v2'),
+    ('v3_small', 84.1, 50.216, 'https://github.com/YuHengsss/MSVMamba/tree/v2'),
+    ('v3_base', 84.4, 90.592, 'https://github.com/YuHengsss/MSVMamba/tree/v2'),
+)
+FOLDERS |= {
+    f'msvmamba-{arch}_in1k-224x224': WeightFolder(
+        name=f'msvmamba-{arch}_in1k-224x224',
+        family='msvmamba',
+        backbone='mamba_dense.MSVMamba',
+        arch=arch,
+        url=url,
+        licence='none stated',
+        input_size=(224, 224),
+        parameters=parameters,
+        metrics=(Metric('top-1', top1),),
+    )
+    for arch, top1, parameters, url in _MSVMAMBA
+}

@@ -1,0 +1,15 @@
+# no published result on ADE20K: the recipe of its sisters, drop path as the authors' config
+_base_ = [
+    '../_base_/models/upernet_msvmamba.py',
+    '../_base_/datasets/ade20k.py',
+    '../_base_/schedules/adamw_poly_160k.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    data_preprocessor=dict(size=(512, 512)),
+    # the authors' files lie in web folders: fetch the classifier's file by hand and name it in
+    # init_cfg, as the read-me shows
+    backbone=dict(arch='nano', drop_path_rate=0.3),
+    decode_head=dict(in_channels=[48, 96, 192, 384]),
+    auxiliary_head=dict(in_channels=192),
+)

@@ -1,0 +1,170 @@
+"""MSVMamba: a four-stage backbone that scans most routes at half resolution.
+
+Paper: Multi-Scale VMamba: Hierarchy in Hierarchy Visual State Space Model, arXiv 2405.14174
+(NeurIPS 2024). Authors' repository: YuHengsss/MSVMamba, without a licence file.
+
+Two generations were published. nano, micro and tiny have a patch stem, patch merging, gated
+mixers of twice the width and a norm before the MLP; `v3_*` have a convolution stem and
+downsampling, mixers of the tokens' width and a norm after the MLP, inside its residual branch.
+
+What differs here: both generations run channel-last (the authors' weights fit either layout), and
+the low-resolution sequence is a route, not a reordered copy. `nano` is the published one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..bricks import ConvDownsample, ConvMlp, ConvStem, DropPath, PatchEmbed, PatchMerging
+from ..mixers import MultiScaleSS2D
+from ..registry import MODELS
+from ..weights import KeyMap
+from .base import StagedBackbone
+
+
+@dataclass(frozen=True)
+class Arch:
+    """One variant.
+
+    Attributes:
+        dims: width of each stage.
+        depths: blocks of each stage.
+        drop_path_rate: the rate it was published with.
+        ratio: inner width of a mixer over its width.
+        state: state size of the scans.
+        mlp_ratio: hidden width of the MLP over its width.
+        gated: whether the mixers are gated.
+        v3: the second generation: convolution stem and downsampling, the mixer's branches merged
+            before their norm, the MLP's norm after it.
+    """
+
+    dims: tuple[int, ...]
+    depths: tuple[int, ...]
+    drop_path_rate: float = 0.2
+    ratio: float = 2.0
+    state: int = 1
+    mlp_ratio: float = 2.0
+    gated: bool = True
+    v3: bool = False
+
+
+class Block(nn.Module):
+    """x + mixer(norm(x)), then x + mlp(norm(x)), or x + norm(mlp(x)) in v3.
+
+    Args:
+        dim: width of the tokens.
+        arch: the variant.
+        drop_path: rate of both residual branches.
+    """
+
+    NO_DECAY = ('norm1', 'norm2')
+
+    def __init__(self, dim: int, arch: Arch, drop_path: float = 0.0):
+        super().__init__()
+        self.post_norm = arch.v3
+        self.norm1 = nn.LayerNorm(dim)
+        self.mixer = MultiScaleSS2D(
+            dim,
+            ratio=arch.ratio,
+            state=arch.state,
+            gated=arch.gated,
+            norm_first=not arch.v3,
+        )
+        self.drop_path = DropPath(drop_path)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = ConvMlp(dim, int(dim * arch.mlp_ratio))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, H, W, dim) to the same shape."""
+        x = x + self.drop_path(self.mixer(self.norm1(x)))
+        y = self.norm2(self.mlp(x)) if self.post_norm else self.mlp(self.norm2(x))
+        return x + self.drop_path(y)
+
+
+_TRUNK = (
+    (r'^patch_embed\.0\.', 'stem.conv.'),
+    (r'^patch_embed\.2\.', 'stem.norm.'),
+    (r'^patch_embed\.5\.', 'stem.conv2.'),
+    (r'^patch_embed\.7\.', 'stem.norm2.'),
+    (r'^layers\.', 'stages.'),
+    (r'(\.blocks\.\d+)\.norm\.', r'\1.norm1.'),
+    (r'(\.blocks\.\d+)\.op\.', r'\1.mixer.'),
+    (r'\.mixer\.conv2d\.', '.mixer.conv.'),
+    (r'\.mixer\.conv2d_b1\.', '.mixer.conv_low.'),
+    (r'\.mixer\.dt_projs_(weight|bias)$', r'.mixer.dt_proj_\1'),
+    (r'\.mixer\.A_logs$', '.mixer.A_log'),
+    (r'\.mixer\.Ds$', '.mixer.D'),
+    (r'\.mixer\.se\.', '.mixer.channel_gate.'),
+    (r'\.channel_gate\.fc\.0\.', '.channel_gate.squeeze.'),
+    (r'\.channel_gate\.fc\.2\.', '.channel_gate.excite.'),
+    (r'(\.blocks\.\d+)\.convFFN\.', r'\1.mlp.'),
+    (r'\.mlp\.linear([12])\.', r'.mlp.fc\1.'),
+    (r'\.mlp\.dwc\.', '.mlp.conv.'),
+    (r'\.downsample\.1\.', '.downsample.conv.'),
+    (r'\.downsample\.3\.', '.downsample.norm.'),
+)
+# 1x1 projections of channel-first networks may be (o, i, 1, 1), A and D stack the sets
+_RESHAPE = (r'\.(in_proj|out_proj)\.weight$', r'\.mixer\.(A_log|D)$')
+
+AUTHOR_KEYS = KeyMap(
+    rename=(*_TRUNK, (r'^outnorm(\d+)\.', r'out_norms.\1.')),
+    drop=(r'^classifier\.',),
+    reshape=_RESHAPE,
+    fresh=(r'^out_norms\.',),
+    inputs=(r'^stem\.conv\.weight$',),
+)
+CLASSIFIER_KEYS = KeyMap(
+    rename=(
+        *_TRUNK,
+        (r'^(stem|stages)\.', r'backbone.\1.'),
+        (r'^classifier\.norm\.', 'head.norm.'),
+        (r'^classifier\.head\.', 'head.fc.'),
+    ),
+    reshape=_RESHAPE,
+    inputs=(r'^backbone\.stem\.conv\.weight$',),
+)
+
+_TINY = (96, 192, 384, 768)
+_V3 = Arch(_TINY, (2, 2, 9, 2), ratio=1.0, mlp_ratio=4.0, gated=False, v3=True)
+
+
+@MODELS.register_module()
+class MSVMamba(StagedBackbone):
+    """MSVMamba (arXiv 2405.14174) for dense prediction. Arguments: see `StagedBackbone`.
+
+    >>> import torch
+    >>> backbone = MSVMamba('nano').eval()
+    >>> [tuple(y.shape) for y in backbone(torch.zeros(1, 3, 64, 96))]
+    [(1, 48, 16, 24), (1, 96, 8, 12), (1, 192, 4, 6), (1, 384, 2, 3)]
+    """
+
+    ARCHS: Mapping[str, Any] = {
+        'nano': Arch((48, 96, 192, 384), (1, 2, 5, 2)),
+        'micro': Arch((64, 128, 256, 512), (1, 2, 5, 2)),
+        'tiny': Arch(_TINY, (1, 2, 9, 2)),
+        'v3_tiny': _V3,
+        'v3_small': replace(_V3, depths=(2, 3, 20, 2), drop_path_rate=0.4),
+        'v3_base': replace(
+            _V3,
+            dims=(128, 256, 512, 1024),
+            depths=(2, 4, 18, 2),
+            drop_path_rate=0.5,
+            gated=True,
+        ),
+    }
+
+    AUTHOR_KEYS = AUTHOR_KEYS
+    CLASSIFIER_KEYS = CLASSIFIER_KEYS
+
+    def make_stem(self, in_channels: int) -> nn.Module:
+        stem = ConvStem if self.arch.v3 else PatchEmbed
+        return stem(in_channels, self.arch.dims[0])
+
+    def make_block(self, stage: int, _index: int, drop_path: float) -> nn.Module:
+        return Block(self.arch.dims[stage], self.arch, drop_path)
+
+    def make_downsample(self, stage: int) -> nn.Module:
+        downsample = ConvDownsample if self.arch.v3 else PatchMerging
+        return downsample(*self.arch.dims[stage : stage + 2])
