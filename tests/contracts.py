@@ -53,6 +53,9 @@ def check_declared(model: nn.Module, x: Tensor) -> None:
 def check_every_gradient(model: nn.Module, x: Tensor) -> None:
     model.train()
     for name, grad in gradients(model, x).items():
+        if not model.get_parameter(name).requires_grad:
+            assert grad is None, f'{name} is frozen and gets a gradient'
+            continue
         assert grad is not None, f'{name} gets no gradient'
         assert torch.isfinite(grad).all(), f'gradient of {name} is not finite'
         assert grad.abs().max() > 0, f'gradient of {name} is all zero'
@@ -67,6 +70,9 @@ def check_checkpointing(model: nn.Module, x: Tensor) -> None:
     torch.manual_seed(0)
     got = gradients(saving, x)
     for name, grad in want.items():
+        if grad is None:
+            assert got[name] is None, name
+            continue
         torch.testing.assert_close(got[name], grad, msg=lambda text, name=name: f'{name}: {text}')
 
 
@@ -77,8 +83,11 @@ def check_frozen(model: nn.Module, x: Tensor, stages: int) -> None:
     grads = gradients(model, x)
     assert all(not m.training for part in frozen for m in part.modules())
     ids = {id(p) for part in frozen for p in part.parameters()}
+    # what learns nothing in any case
+    whole = type(model)(model.arch).named_parameters()
+    constant = {name for name, p in whole if not p.requires_grad}
     for name, p in model.named_parameters():
-        assert (grads[name] is None) == (id(p) in ids), name
+        assert (grads[name] is None) == (id(p) in ids or name in constant), name
 
 
 def check_state_dict(build, x: Tensor, tmp_path) -> None:
@@ -96,6 +105,10 @@ def check_state_dict(build, x: Tensor, tmp_path) -> None:
 def check_autocast(model: nn.Module, x: Tensor, dtype: torch.dtype) -> None:
     want = features(model, x)
     with torch.autocast('cpu', dtype=dtype):
+        got = features(model, x)
+    for a, b in zip(got, want, strict=True):
+        assert (a.float() - b).norm() <= 0.05 * b.norm()
+    with torch.autocast('cpu', dtype=dtype):
         model.train()
         outputs = model(x)
         loss = total(tuple(y.float() for y in outputs))
@@ -103,19 +116,19 @@ def check_autocast(model: nn.Module, x: Tensor, dtype: torch.dtype) -> None:
     for name, p in model.named_parameters():
         if p.requires_grad:
             assert torch.isfinite(p.grad).all(), name
-    with torch.autocast('cpu', dtype=dtype):
-        got = features(model, x)
-    for a, b in zip(got, want, strict=True):
-        assert (a.float() - b).norm() <= 0.05 * b.norm()
 
 
 def check_compile(model: nn.Module, x: Tensor, backend: str, tolerance: float = 1e-4) -> None:
     model.train()
     want = gradients(model, x)
+    # a gradient that cancels, as of a shift before a batch norm, is rounding of the large ones
+    floor = max(1e-6, 1e-4 * max(float(g.abs().max()) for g in want.values() if g is not None))
     torch._dynamo.reset()
     model.zero_grad(set_to_none=True)
     total(torch.compile(model, backend=backend, fullgraph=True)(x)).backward()
     for name, p in model.named_parameters():
-        scale = want[name].abs().max().clamp(min=1e-6)
+        if not p.requires_grad:
+            continue
+        scale = want[name].abs().max().clamp(min=floor)
         error = (p.grad - want[name]).abs().max() / scale
         assert error <= tolerance, f'{name}: {error}'

@@ -1,6 +1,6 @@
 """The published classifiers, so that the authors' ImageNet weights can be checked end to end."""
 
 from .classifier import ImageClassifier
-from .heads import NormPoolLinear, PoolNormMlp, TokenLinear
+from .heads import HiddenStateFusion, NormPoolLinear, PoolNormMlp, TokenLinear
 
-__all__ = ['ImageClassifier', 'NormPoolLinear', 'PoolNormMlp', 'TokenLinear']
+__all__ = ['HiddenStateFusion', 'ImageClassifier', 'NormPoolLinear', 'PoolNormMlp', 'TokenLinear']

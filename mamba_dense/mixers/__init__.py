@@ -2,6 +2,7 @@
 
 from .bidirectional import BidirectionalMixer
 from .gated_conv import GatedConv
+from .hidden_state import HiddenStateMixer
 from .ss2d import SS2D, CascadeSS2D
 
-__all__ = ['SS2D', 'BidirectionalMixer', 'CascadeSS2D', 'GatedConv']
+__all__ = ['SS2D', 'BidirectionalMixer', 'CascadeSS2D', 'GatedConv', 'HiddenStateMixer']

@@ -89,6 +89,30 @@ _VIM = (
     ('small', 'Vim-small-midclstok', 80.5, 95.1, 25.797),
     ('base', 'Vim-base-midclstok', 81.9, 95.8, 97.598),
 )
+# arch, top-1 after 300 epochs, millions of parameters
+_EFFICIENTVIM = (
+    ('m1', 72.9, 6.7),
+    ('m2', 75.4, 13.9),
+    ('m3', 77.6, 16.6),
+    ('m4', 79.4, 19.6),
+)
+
+
+def _efficientvim(arch: str, top1: float, parameters: float) -> WeightFolder:
+    side = 256 if arch == 'm4' else 224
+    return WeightFolder(
+        name=f'efficientvim-{arch}_in1k-{side}x{side}',
+        family='efficientvim',
+        backbone='mamba_dense.EfficientViM',
+        arch=arch,
+        url='https://github.com/mlvlab/EfficientViM',
+        licence='not noted',
+        input_size=(side, side),
+        parameters=parameters,
+        metrics=(Metric('top-1', top1),),
+    )
+
+
 FOLDERS = {
     folder.name: folder
     for folder in (
@@ -106,6 +130,7 @@ FOLDERS = {
         for arch, folder, top1, top5, parameters in _VIM
     )
 }
+FOLDERS |= {folder.name: folder for folder in (_efficientvim(*row) for row in _EFFICIENTVIM)}
 
 _RELEASES = 'https://github.com/MzeroMiko/VMamba/releases/download/%23'
 
