@@ -107,7 +107,9 @@ def check_autocast(model: nn.Module, x: Tensor, dtype: torch.dtype) -> None:
     with torch.autocast('cpu', dtype=dtype):
         got = features(model, x)
     for a, b in zip(got, want, strict=True):
-        assert (a.float() - b).norm() <= 0.05 * b.norm()
+        # untrained batch norms let values fade; below the dtype's normal numbers nothing is owed
+        least = torch.finfo(dtype).smallest_normal * b.numel() ** 0.5
+        assert (a.float() - b).norm() <= 0.05 * b.norm() + least
     with torch.autocast('cpu', dtype=dtype):
         model.train()
         outputs = model(x)
