@@ -73,6 +73,7 @@ def check_every_gradient(model: nn.Module, x: Tensor) -> None:
     frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
     for name, grad in gradients(model, x).items():
         if name in frozen:
+            assert grad is None, f'{name} is frozen and gets a gradient'
             continue
         assert grad is not None, f'{name} gets no gradient'
         assert torch.isfinite(grad).all(), f'gradient of {name} is not finite'
@@ -119,7 +120,12 @@ def check_state_dict(build, x: Tensor, tmp_path) -> None:
 def check_autocast(model: nn.Module, x: Tensor, dtype: torch.dtype) -> None:
     want = features(model, x)
     with torch.autocast('cpu', dtype=dtype):
-        got = features(model, x)  # before the training step, which moves running statistics
+        got = features(model, x)
+    for a, b in zip(got, want, strict=True):
+        # untrained batch norms let values fade; below the dtype's normal numbers nothing is owed
+        least = torch.finfo(dtype).smallest_normal * b.numel() ** 0.5
+        assert (a.float() - b).norm() <= 0.05 * b.norm() + least
+    with torch.autocast('cpu', dtype=dtype):
         model.train()
         outputs = model(x)
         loss = total(tuple(y.float() for y in outputs))
@@ -127,8 +133,6 @@ def check_autocast(model: nn.Module, x: Tensor, dtype: torch.dtype) -> None:
     for name, p in model.named_parameters():
         if p.requires_grad:
             assert torch.isfinite(p.grad).all(), name
-    for a, b in zip(got, want, strict=True):
-        assert (a.float() - b).norm() <= 0.05 * b.norm()
 
 
 def check_compile(model: nn.Module, x: Tensor, backend: str, tolerance: float = 1e-4) -> None:

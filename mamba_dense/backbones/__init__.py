@@ -1,5 +1,6 @@
 """Registered backbones, one file a family."""
 
+from .efficientvim import EfficientViM
 from .efficientvmamba import EfficientVMamba
 from .mambaout import MambaOut
 from .mobilemamba import MobileMamba
@@ -11,6 +12,7 @@ from .vssd import VSSD
 
 __all__ = [
     'EfficientVMamba',
+    'EfficientViM',
     'MSVMamba',
     'MambaOut',
     'MobileMamba',

@@ -2,11 +2,13 @@
 
 from .channel_gate import ChannelGate
 from .conv import CausalConv1d, ChannelLastConv2d
+from .conv_batch_norm import ConvBatchNorm, SqueezeExcitation
 from .conv_mlp import ConvMlp
 from .conv_norm import ConvNorm, ConvNormMlp
 from .downsample import ConvDownsample, PatchMerging
 from .drop import DropPath
 from .embed import ConvStem, PatchEmbed
+from .extended_fpn import ExtendedFPN
 from .inverted_residual import InvertedResidual
 from .mlp import Mlp
 from .norm import ChannelFirstLayerNorm, RMSNorm
@@ -22,6 +24,7 @@ __all__ = [
     'ChannelFirstLayerNorm',
     'ChannelGate',
     'ChannelLastConv2d',
+    'ConvBatchNorm',
     'ConvDownsample',
     'ConvMlp',
     'ConvNorm',
@@ -29,6 +32,7 @@ __all__ = [
     'ConvNormMlp',
     'ConvStem',
     'DropPath',
+    'ExtendedFPN',
     'FeaturePyramid',
     'Haar',
     'InvertedDownsample',
@@ -39,6 +43,7 @@ __all__ = [
     'RMSNorm',
     'ResidualConvStem',
     'SimpleFeaturePyramid',
+    'SqueezeExcitation',
     'SqueezeExcite',
     'batch_norms',
     'haar_filters',

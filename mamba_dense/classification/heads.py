@@ -1,5 +1,8 @@
-"""Heads of the published classifiers: from a backbone's last feature to logits."""
+"""Heads of the published classifiers: from a backbone's features to logits."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 
 from ..registry import MODELS
@@ -32,6 +35,73 @@ class NormPoolLinear(nn.Module):
         """Feature (B, C, H, W) to logits (B, num_classes)."""
         x = self.norm(x.permute(0, 2, 3, 1))  # (B, H, W, C)
         return self.fc(x.mean(dim=(1, 2)))
+
+
+class FusionBranch(nn.Module):
+    """A weighted sum of linear classifiers, one for each pooled vector; the weights sum to one.
+
+    Args:
+        in_channels: widths of the vectors.
+        num_classes: length of the logits.
+    """
+
+    def __init__(self, in_channels: Sequence[int], num_classes: int):
+        super().__init__()
+        self.weights = nn.Parameter(torch.ones(len(in_channels)))
+        self.heads = nn.ModuleList(nn.Linear(width, num_classes) for width in in_channels)
+        for head in self.heads:
+            nn.init.trunc_normal_(head.weight, std=0.02)
+            nn.init.zeros_(head.bias)
+
+    def forward(self, pooled: Sequence[Tensor]) -> Tensor:
+        """Vectors (B, C_i) to logits (B, num_classes)."""
+        logits = torch.stack([head(x) for head, x in zip(self.heads, pooled, strict=True)])
+        return torch.einsum('n,nbk->bk', self.weights.softmax(dim=0), logits)
+
+
+@MODELS.register_module()
+class HiddenStateFusion(nn.Module):
+    """Classifiers of every stage's hidden states and of the last map, summed (EfficientViM).
+
+    Args:
+        in_channels: width of each stage.
+        num_classes: length of the logits.
+        distillation: whether a second branch learns from a teacher; logits are then the mean of
+            both, and labels (B, 2) are the truth and the teacher's class.
+
+    Raises:
+        ValueError: a width or `num_classes` is below one.
+    """
+
+    # what the classifier hands over: all the backbone returns, maps and then hidden states
+    every_feature = True
+
+    def __init__(
+        self, in_channels: Sequence[int], num_classes: int = 1000, *, distillation: bool = False
+    ):
+        super().__init__()
+        if min(*in_channels, num_classes) < 1:
+            raise ValueError(
+                f'in_channels={tuple(in_channels)} and num_classes={num_classes} must be at '
+                'least 1.'
+            )
+        widths = [*in_channels, in_channels[-1]]
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)
+        self.branches = nn.ModuleList(
+            FusionBranch(widths, num_classes) for _ in range(2 if distillation else 1)
+        )
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Maps (B, C_i, H_i, W_i), then hidden states (B, N_i, C_i), to logits (B, num_classes)."""
+        return torch.stack(self.logits(features)).mean(dim=0)
+
+    def logits(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Each branch's logits (B, num_classes), of the same features as `forward` takes."""
+        stages = len(self.norms) - 1
+        last = features[stages - 1].flatten(2).mT  # (B, L, C)
+        tokens = [*features[stages:], last]
+        pooled = [norm(x).mean(dim=1) for norm, x in zip(self.norms, tokens, strict=True)]
+        return [branch(pooled) for branch in self.branches]
 
 
 @MODELS.register_module()

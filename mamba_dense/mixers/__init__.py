@@ -4,6 +4,7 @@ from .attention import SelfAttention
 from .bidirectional import BidirectionalMixer
 from .es2d import ES2D
 from .gated_conv import GatedConv
+from .hidden_state import HiddenStateMixer
 from .multi_receptive import MultiReceptiveMixer, NormedSS2D, WaveletScan
 from .multiscale import MultiScaleSS2D
 from .noncausal_ssd import NonCausalSSD
@@ -14,6 +15,7 @@ __all__ = [
     'CascadeSS2D',
     'ES2D',
     'GatedConv',
+    'HiddenStateMixer',
     'MultiReceptiveMixer',
     'MultiScaleSS2D',
     'NonCausalSSD',

@@ -163,3 +163,29 @@ FOLDERS |= {
     )
     for arch, top1, parameters, url in _MSVMAMBA
 }
+
+# arch, top-1 after 300 epochs, millions of parameters
+_EFFICIENTVIM = (
+    ('m1', 72.9, 6.7),
+    ('m2', 75.4, 13.9),
+    ('m3', 77.6, 16.6),
+    ('m4', 79.4, 19.6),
+)
+
+
+def _efficientvim(arch: str, top1: float, parameters: float) -> WeightFolder:
+    side = 256 if arch == 'm4' else 224
+    return WeightFolder(
+        name=f'efficientvim-{arch}_in1k-{side}x{side}',
+        family='efficientvim',
+        backbone='mamba_dense.EfficientViM',
+        arch=arch,
+        url='https://github.com/mlvlab/EfficientViM',
+        licence='not noted',
+        input_size=(side, side),
+        parameters=parameters,
+        metrics=(Metric('top-1', top1),),
+    )
+
+
+FOLDERS |= {folder.name: folder for folder in (_efficientvim(*row) for row in _EFFICIENTVIM)}
