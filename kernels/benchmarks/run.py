@@ -172,7 +172,7 @@ def main() -> int:
         print('not timed, since results are wrong:', *wrong, sep='\n  ', file=sys.stderr)
         return 1
     with options.out.open('w', newline='') as handle:
-        writer = csv.DictWriter(handle, COLUMNS, restval='')
+        writer = csv.DictWriter(handle, COLUMNS, restval='', lineterminator='\n')
         writer.writeheader()
         for threads in options.threads:
             torch.set_num_threads(threads)

@@ -124,16 +124,21 @@ def _config_files() -> dict[str, Path]:
 
 
 @cache
-def segmentors() -> dict[tuple[str, str, int], Path]:
-    """Configs of segmentation networks by (backbone, arch, number of classes)."""
-    found = {}
+def segmentation_configs() -> tuple[tuple[tuple[str, str, int], Path], ...]:
+    """Configs of segmentation networks, each with (backbone, arch, number of classes)."""
+    found = []
     for path in _config_files().values():
         model = _read(path).model
         if 'decode_head' in model:
             backbone = model.backbone
             key = (backbone.type, str(backbone.get('arch')), model.decode_head.num_classes)
-            found[key] = path
-    return found
+            found.append((key, path))
+    return tuple(found)
+
+
+def segmentors() -> dict[tuple[str, str, int], Path]:
+    """Configs of segmentation networks by (backbone, arch, number of classes)."""
+    return dict(segmentation_configs())
 
 
 def _segmentor_config(record: zoo.WeightFile) -> Config:

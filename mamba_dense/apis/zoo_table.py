@@ -1,11 +1,15 @@
 """The read-me's table of models: what we measure beside what the authors publish."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
+import yaml
+
+from ..engine.shipped import configs
 from ..weights import zoo
 from .analysis import analyze
-from .models import list_models, segmentors
+from .models import list_models, segmentation_configs
 
 BEGIN = '<!-- models: written by tools/model_table.py, do not edit -->'
 END = '<!-- end of models -->'
@@ -36,15 +40,16 @@ PUBLISHED_GFLOPS = {
     'vmamba-base_s2l15_upernet_ade20k-512x512': 1170,
 }
 
-# networks whose file the zoo has no address of: millions of parameters, GFLOPs, scores
+# networks whose file the zoo has no address of: millions of parameters, GFLOPs
 PUBLISHED_WITHOUT_FILE = {
-    'msvmamba-m_upernet_8xb2-160k_ade20k-512x512': (42, 875, '45.1 / 45.4'),
-    'msvmamba-t_upernet_8xb2-160k_ade20k-512x512': (65, 942, '47.8'),
-    'vim-s_upernet_4xb8-60k_ade20k-512x512': (46, None, '44.9'),
-    'vim-t_upernet_4xb8-60k_ade20k-512x512': (13, None, '41.0'),
-    'vssd-m_upernet_8xb2-160k_ade20k-512x512': (42, 893, '45.6 / 46.0'),
-    'vssd-t_upernet_8xb2-160k_ade20k-512x512': (53, 941, '47.9 / 48.7'),
+    'msvmamba-m_upernet_8xb2-160k_ade20k-512x512': (42, 875),
+    'msvmamba-t_upernet_8xb2-160k_ade20k-512x512': (65, 942),
+    'vim-s_upernet_4xb8-60k_ade20k-512x512': (46, None),
+    'vim-t_upernet_4xb8-60k_ade20k-512x512': (13, None),
+    'vssd-m_upernet_8xb2-160k_ade20k-512x512': (42, 893),
+    'vssd-t_upernet_8xb2-160k_ade20k-512x512': (53, 941),
 }
+SCORES = ('mIoU', 'mIoU(ms+flip)')
 
 
 def model_table() -> str:
@@ -58,7 +63,7 @@ def model_table() -> str:
             '',
             *_markdown('top-1, authors', classifiers),
             '',
-            'UPerNet on ADE20K, FLOPs at 512x2048:',
+            'Segmentation networks on ADE20K, FLOPs at 512x2048:',
             '',
             *_markdown('mIoU single / multi-scale, authors', networks),
         ]
@@ -71,16 +76,32 @@ def unpublished() -> list[str]:
     classes = {number for _, _, number in published}
     return [
         path.stem
-        for key, path in segmentors().items()
+        for key, path in segmentation_configs()
         if key not in published and key[2] in classes
     ]
+
+
+@cache
+def _reported() -> dict[str, str]:
+    """The authors' scores on ADE20K by config, as the families' metafiles hold them."""
+    found = {}
+    for path in sorted(configs().glob('*/metafile.yml')):
+        for model in yaml.safe_load(path.read_text())['Models']:
+            results = model.get('Results') or []
+            for result in results if isinstance(results, list) else [results]:
+                if (result['Dataset'], result['Reported By']) == ('ADE20K', 'the authors'):
+                    metrics = result['Metrics']
+                    scores = [f'{metrics[score]:.1f}' for score in SCORES if score in metrics]
+                    found[model['Name']] = ' / '.join(scores)
+    return found
 
 
 def _row(name: str, size: tuple[int, int], digits: int) -> tuple[str, ...]:
     record = zoo.WEIGHTS.get(name)
     total = analyze(name, size).total
     if record is None:
-        parameters, flops, scores = PUBLISHED_WITHOUT_FILE.get(name, (None, None, 'none published'))
+        parameters, flops = PUBLISHED_WITHOUT_FILE.get(name, (None, None))
+        scores = _reported().get(name, 'none published')
     else:
         parameters, scores = record.parameters, _scores(record)
         flops = PUBLISHED_GFLOPS.get(name)
