@@ -198,7 +198,9 @@ class Setup:
             )
         key = digest(self.needs, self.facts)
         name = f'packages of {",".join(self.extras)}'
-        self.step(5, name, 'a minute and a download of 350 MB, 500 with det', key, self.install_extras)
+        self.step(
+            5, name, 'a minute and a download of 350 MB, 500 with det', key, self.install_extras
+        )
         texts = [(ROOT / file).read_text() for file in ('setup.cfg', 'setup.py', 'pyproject.toml')]
         key = digest(texts, str(ROOT))
         self.step(6, 'mamba_dense', 'about 3 s', key, self.install_package)
