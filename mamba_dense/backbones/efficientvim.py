@@ -286,7 +286,7 @@ class EfficientViM(StagedBackbone):
             x: (B, in_channels, H, W) of any size.
 
         Returns:
-            One (B, out_channels[i], H_i, W_i) per output, in torch's channels_last format, then
+            One (B, out_channels[i], H_i, W_i) per output, contiguous (see `StagedBackbone`), then
             with `hidden_states` one (B, N_i, out_channels[i]) per output.
 
         Raises:
@@ -301,7 +301,8 @@ class EfficientViM(StagedBackbone):
                 x, h = self._run(block, x)
             if i in self.out_indices:
                 y = self.out_norms[str(i)](x) if self.out_norms else x
-                features[i], states[i] = y.permute(0, 3, 1, 2), h  # (B, C, H, W), (B, N, C)
+                features[i] = y.permute(0, 3, 1, 2).contiguous()  # (B, C, H, W)
+                states[i] = h  # (B, N, C)
             if stage.downsample is not None:
                 x = stage.downsample(x)
         outputs = [features[i] for i in self.out_indices]

@@ -145,7 +145,13 @@ def test_the_authors_file_fills_backbone_and_classifier(tmp_path, record):
 def test_the_neck_is_built_by_name_and_fits():
     backbone = EfficientViM('nano').eval()
     neck = MODELS.build(
-        dict(type='ExtendedFPN', in_channels=[32, 64, 96], out_channels=8, finer=1, coarser=2)
+        dict(
+            type='mamba_dense.ExtendedFPN',
+            in_channels=[32, 64, 96],
+            out_channels=8,
+            finer=1,
+            coarser=2,
+        )
     )
     levels = neck(backbone(torch.randn(1, 3, 96, 80)))
     assert [tuple(y.shape[2:]) for y in levels] == [
