@@ -1,5 +1,6 @@
 """Several processes with or without GPUs, and batch norms that fit how many there are."""
 
+import gc
 import os
 
 import torch
@@ -106,7 +107,9 @@ def start(launcher: str, dist_cfg: dict) -> None:
 def stop() -> None:
     """Leave the process group: gloo's threads may abort an interpreter that exits within it."""
     if is_distributed():
+        dist.barrier()  # nobody leaves while another still talks to it
         dist.destroy_process_group()
+        gc.collect()
 
 
 def settle(cfg: Config) -> list[str]:

@@ -1,5 +1,6 @@
 """One training run: a config made reproducible and fit for its processes, then run."""
 
+import gc
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,11 +49,15 @@ def settle(
 
 
 def run(cfg: Config, notices: Sequence[str] = ()) -> torch.nn.Module:
-    """Train what a settled `cfg` describes, after logging `notices`; the trained model."""
+    """Train what a settled `cfg` describes, after logging `notices`; the bare trained model."""
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     for notice in notices:
         runner.logger.info(notice)
     model = runner.train()
+    model = getattr(model, 'module', model)
+    # what still holds the process group would keep gloo's threads alive beyond it
+    del runner
+    gc.collect()
     distributed.stop()
     return model
 
