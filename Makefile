@@ -15,7 +15,7 @@ PYTEST := $(IN_VENV) $(BIN)/python -m pytest $(TESTS) -n $(WORKERS) --dist loadf
 .PHONY: help setup demo lint test test-full clean
 
 help:
-	@echo "make setup      .venv with everything in it (the first time about 12 minutes on 2 cores)"
+	@echo "make setup      .venv with everything in it (the first time about 10 minutes on 2 cores)"
 	@echo "make demo       set-up, then train, evaluate and picture a small network"
 	@echo "make test       set-up, the pre-commit hooks and the tests: under 20 minutes"
 	@echo "make test-full  the slow tests too: endurance, inductor, every config"

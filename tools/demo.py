@@ -1,4 +1,4 @@
-"""The demo: from the bundled pictures to a trained network and a report, in about five minutes.
+"""The demo: from the bundled pictures to a trained network and a report, in about two minutes.
 
     python tools/demo.py [--out DIR]          (or: make demo)
 
