@@ -6,7 +6,7 @@ Authors' repository: yuweihao/MambaOut, Apache-2.0 licence.
 Fully convolutional, for images of any size. The hidden width of a block is 8 / 3 of its own, cut to
 a whole number: Base's 341, 682 and 1365 are no slip, its weights have them.
 
-What differs here: features come in torch's channels_last format. The authors publish no code for
+What differs here: the trunk runs channel-last. The authors publish no code for
 dense prediction and name no norm of the outputs: there is none unless `output_norm=True`. `nano` is
 ours, for small data and tests; it has no published result.
 """
