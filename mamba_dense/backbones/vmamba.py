@@ -8,9 +8,9 @@ states and no MLP; the others have a convolution stem and downsampling, mixers o
 a gate, and an MLP. They are named by mixer ratio and depth of the third stage, as the authors do:
 `tiny_s1l8` is what the paper's tables call VMamba-T.
 
-What differs here: both generations run channel-last (the authors' weights fit either layout), and the
-scans read the tokens through the routes instead of copying the map four times. `nano` is ours, for
-small data and tests; it has no published result.
+What differs here: both generations run channel-last (the authors' weights fit either layout), and
+the scans read the tokens through the routes instead of copying the map four times. `nano` is ours,
+for small data and tests; it has no published result.
 """
 
 from collections.abc import Mapping
