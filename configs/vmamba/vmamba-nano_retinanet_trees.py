@@ -18,7 +18,7 @@ model = dict(
         anchor_generator=dict(octave_base_scale=3, strides=[8, 16, 32, 64]),
     ),
 )
-max_iters = 300
+max_iters = 400
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-2, by_epoch=False, begin=0, end=20),
     dict(type='CosineAnnealingLR', eta_min=1e-6, by_epoch=False, begin=20, end=max_iters),
