@@ -1,7 +1,13 @@
 """Detection and instance segmentation over mmdet: data preparation and what mmdet lacks."""
 
 from mamba_dense.detection.cascade import OneMaskCascadeRoIHead
-from mamba_dense.detection.metrics import CocoScores
+from mamba_dense.detection.metrics import CocoScores, CocoScoresPerImage
 from mamba_dense.detection.transforms import CropAtObject, RandomTranspose
 
-__all__ = ['CocoScores', 'CropAtObject', 'OneMaskCascadeRoIHead', 'RandomTranspose']
+__all__ = [
+    'CocoScores',
+    'CocoScoresPerImage',
+    'CropAtObject',
+    'OneMaskCascadeRoIHead',
+    'RandomTranspose',
+]
