@@ -32,7 +32,7 @@ class CocoScoresPerImage(CocoScores):
     """CocoScores and the same of every picture alone; same arguments.
 
     For a few pictures that differ. `bbox_mAP_50_NAME` is the score on the picture of that file
-    name; -1, as COCO has it, where the picture holds no object.
+    name; a picture without objects has none.
     """
 
     def compute_metrics(self, results: list) -> dict[str, float]:
@@ -43,6 +43,8 @@ class CocoScoresPerImage(CocoScores):
         together = (self.img_ids, self.outfile_prefix)
         self.outfile_prefix = None  # the file of all pictures' results stays
         for picture in self._coco_api.load_imgs(self.img_ids):
+            if not self._coco_api.get_ann_ids(img_ids=[picture['id']]):
+                continue
             name = Path(picture['file_name']).stem
             MMLogger.get_current_instance().info(f'{name} alone:')
             self.img_ids = [picture['id']]
