@@ -6,6 +6,7 @@ model = dict(
         type='ResNet',
         depth=18,
         base_channels=32,
+        out_indices=(1, 2, 3),
         norm_eval=False,
         style='pytorch',
     ),

@@ -8,7 +8,7 @@ _base_ = [
 norm_cfg = dict(type='GN', num_groups=8, requires_grad=True)
 model = dict(
     backbone=dict(arch='nano'),
-    neck=dict(in_channels=[32, 64, 128, 256], out_channels=64, num_outs=4, norm_cfg=norm_cfg),
+    neck=dict(in_channels=[64, 128, 256], out_channels=64, num_outs=4, norm_cfg=norm_cfg),
     bbox_head=dict(
         num_classes=1,
         in_channels=64,
