@@ -7,8 +7,11 @@ _base_ = [
 # GroupNorm: from scratch, with small batches; crowns are 20 to 80 pixels wide
 norm_cfg = dict(type='GN', num_groups=8, requires_grad=True)
 model = dict(
-    backbone=dict(arch='nano'),
-    neck=dict(in_channels=[64, 128, 256], out_channels=64, num_outs=4, norm_cfg=norm_cfg),
+    # no map of stride 4: nothing would learn its norm
+    backbone=dict(arch='nano', out_indices=(1, 2, 3)),
+    neck=dict(
+        in_channels=[64, 128, 256], start_level=0, out_channels=64, num_outs=4, norm_cfg=norm_cfg
+    ),
     bbox_head=dict(
         num_classes=1,
         in_channels=64,

@@ -8,12 +8,12 @@ model = dict(
         bgr_to_rgb=True,
         pad_size_divisor=32,
     ),
-    # no output of stride 4: its norm would stay without a gradient
-    backbone=dict(type='mamba_dense.VMamba', arch='tiny_s1l8', out_indices=(1, 2, 3)),
+    backbone=dict(type='mamba_dense.VMamba', arch='tiny_s1l8', out_indices=(0, 1, 2, 3)),
     neck=dict(
         type='FPN',
-        in_channels=[192, 384, 768],
+        in_channels=[96, 192, 384, 768],
         out_channels=256,
+        start_level=1,
         add_extra_convs='on_input',
         num_outs=5,
     ),

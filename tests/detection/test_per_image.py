@@ -1,4 +1,4 @@
-"""Scores of COCO data: of every picture alone, and where nothing or no object is there."""
+"""Scores of every picture alone, and where nothing or no object is there."""
 
 import json
 
