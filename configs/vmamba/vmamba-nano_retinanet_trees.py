@@ -30,3 +30,6 @@ train_cfg = dict(max_iters=max_iters, val_interval=100)
 default_hooks = dict(visualization=dict(type='DetVisualizationHook'))
 log_processor = dict(by_epoch=False)
 randomness = dict(seed=0)
+# the two pictures are labelled differently: scores of each, too
+val_evaluator = dict(type='mamba_dense.CocoScoresPerImage')
+test_evaluator = val_evaluator

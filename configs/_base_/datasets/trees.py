@@ -57,7 +57,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    type='mamba_dense.CocoScoresPerImage',  # the two pictures are labelled differently
+    type='mamba_dense.CocoScores',
     ann_file=data_root + 'annotations/val.json',
     metric='bbox',
     classwise=True,
