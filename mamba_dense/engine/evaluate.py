@@ -10,9 +10,9 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mamba_dense.engine import distributed
-from mamba_dense.engine.checkpoints import write_whole
 from mamba_dense.engine.train import drop_pretrained, use_whole_checkpoints
 from mamba_dense.weights.load import load_model_weights
+from mamba_dense.weights.save import atomic_write
 
 
 def evaluate(
@@ -56,7 +56,8 @@ def evaluate(
     )
     scores = {name: round(float(value), 4) for name, value in runner.test().items()}
     if out is not None and is_main_process():
-        write_whole(out, (json.dumps(scores, indent=2) + '\n').encode())
+        text = json.dumps(scores, indent=2) + '\n'
+        atomic_write(out, lambda part: part.write_text(text))
     distributed.stop()
     return scores
 
