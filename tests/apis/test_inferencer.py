@@ -43,7 +43,7 @@ class TestModels:
         [
             ('vmamba-nano_upernet', ValueError, NANO),
             ('configs/absent.py', FileNotFoundError, 'no such config'),
-            ('vmamba-tiny_s1l8_mask-rcnn-1x_coco', ValueError, 'is a model for detection'),
+            ('vmamba-tiny_s1l8_mask-rcnn_coco', ValueError, 'vmamba-tiny_s1l8_mask-rcnn-1x_coco'),
         ],
     )
     def test_unknown(self, name, error, words):
