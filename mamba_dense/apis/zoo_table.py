@@ -115,9 +115,7 @@ def unpublished_detectors() -> list[str]:
     published = {detector_key(record) for record in records}
     classes = {record.num_classes for record in records}
     return [
-        path.stem
-        for key, path in detector_configs()
-        if key not in published and key[3] in classes
+        path.stem for key, path in detector_configs() if key not in published and key[3] in classes
     ]
 
 
