@@ -2,8 +2,8 @@
 
     python tools/test.py CONFIG CHECKPOINT
 
-Detectors also leave WORK_DIR/evaluation: precision-recall curves (each class, IoU 0.5 and 0.75) and a
-confusion matrix, of boxes and of masks, as CSV and as SVG.
+Detectors also leave WORK_DIR/evaluation: precision-recall curves (each class, IoU 0.5 and 0.75)
+and a confusion matrix, of boxes and of masks, as CSV and as SVG.
 """
 
 import argparse

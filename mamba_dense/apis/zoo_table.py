@@ -67,8 +67,8 @@ PUBLISHED_WITHOUT_FILE = {
 # scores of the metafiles, by data set
 SCORES = {'ADE20K': ('mIoU', 'mIoU(ms+flip)'), 'COCO 2017': ('box AP', 'mask AP')}
 _NOTE = (
-    'Detectors are counted with 1000 proposals and 100 masks. The 384 of small_s2l15 is taken for a '
-    "slip in the authors' table: the same sum agrees with all of their others."
+    'Detectors are counted with 1000 proposals and 100 masks. The 384 of small_s2l15 is taken for '
+    "a slip in the authors' table: the same sum agrees with all of their others."
 )
 
 

@@ -58,7 +58,7 @@ def precision_recall(
     with redirect_stdout(io.StringIO()):
         evaluated.evaluate()
         evaluated.accumulate()
-    # (ious, recalls, classes)
+    # both: ious, recalls, classes
     precision, score = (evaluated.eval[name][:, :, :, 0, 0] for name in ('precision', 'scores'))
     rows = []
     for number, cat_id in enumerate(evaluated.params.catIds):
