@@ -129,8 +129,8 @@ def _section(run: Run, out: Path) -> str:
     drawn.append(report.curves('mAP50 on unseen pictures', scores, 'iteration', 0.0))
     parts = [_pictures(run, out), f'<div class="curves">{"".join(drawn)}</div>']
     if run.evaluation:
-        parts.append(f'<p></p>{evaluation_section(run.evaluation)}')
-    return ''.join(parts)
+        parts.append(evaluation_section(run.evaluation))
+    return '<p></p>'.join(parts)
 
 
 def _pictures(run: Run, out: Path) -> str:
@@ -140,21 +140,24 @@ def _pictures(run: Run, out: Path) -> str:
     data = write_sample(run.sample, out / 'detection' / 'data' / run.sample)
     truth = json.loads((data / 'annotations' / 'val.json').read_text())
     model = init_model(run.config, run.checkpoint)
-    items = []
+    rows = []
     for entry in truth['images']:
         image = read_image(data / 'images' / 'val' / entry['file_name'])
         own = [item for item in truth['annotations'] if item['image_id'] == entry['id']]
         labelled = _labelled(own, image.shape[:2])
         result = infer(model, image).above(SCORE)
         shown = stretch(np.atleast_3d(image))
-        for found, text in (
-            (labelled, f'{entry["file_name"]}: {len(labelled.labels)} labelled objects'),
-            (result, f'{len(result.labels)} found with a score of at least {SCORE:g}'),
-        ):
-            items.append((painted(shown, found), text))
+        items = [
+            (painted(shown, labelled), f'{entry["file_name"]}: {len(own)} labelled objects'),
+            (
+                painted(shown, result),
+                f'{len(result.labels)} found with a score of at least {SCORE:g}',
+            ),
+        ]
         place = (out / 'detection' / run.config.stem / entry['file_name']).with_suffix('.png')
         write_png(place, items[-1][0])
-    return report.pictures(items)
+        rows.append(report.pictures(items))
+    return '<p></p>'.join(rows)
 
 
 def painted(image: np.ndarray, found: Instances) -> np.ndarray:
@@ -172,7 +175,7 @@ def _labelled(annotations: Sequence[dict], size: tuple[int, int]) -> Instances:
     boxes = np.array([item['bbox'] for item in annotations], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     masks = None
-    if annotations and 'segmentation' in annotations[0]:
+    if annotations and isinstance(annotations[0].get('segmentation'), dict):
         # run lengths, as prepare writes them
         masks = [coco_masks.decode(item['segmentation']).astype(bool) for item in annotations]
     count = len(annotations)

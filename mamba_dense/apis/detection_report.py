@@ -24,12 +24,14 @@ class Evaluation:
         curves: precision (101,) over recall 0 to 1 by (class, IoU).
         names: the classes of the matrix, the last one is background.
         counts: (classes, classes), true classes in rows, found ones in columns.
+        terms: the least score and IoU that count in it.
     """
 
     kind: str
     curves: dict[tuple[str, float], np.ndarray]
     names: tuple[str, ...]
     counts: np.ndarray
+    terms: str
 
     @property
     def ious(self) -> tuple[float, ...]:
@@ -58,8 +60,7 @@ def read_evaluation(folder: Path) -> list[Evaluation]:
     for kind in KINDS:
         files = [folder / kind / name for name in ('precision_recall.csv', 'confusion.csv')]
         if all(file.is_file() for file in files):
-            names, counts = _read_confusion(files[1])
-            found.append(Evaluation(kind, _read_curves(files[0]), names, counts))
+            found.append(Evaluation(kind, _read_curves(files[0]), *_read_confusion(files[1])))
     return found
 
 
@@ -71,10 +72,11 @@ def _read_curves(path: Path) -> dict[tuple[str, float], np.ndarray]:
     return {key: np.array(points) for key, points in curves.items()}
 
 
-def _read_confusion(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
+def _read_confusion(path: Path) -> tuple[tuple[str, ...], np.ndarray, str]:
     with path.open(newline='') as file:
         heads, *rows = csv.reader(file)
-    return tuple(heads[1:]), np.array([[int(cell) for cell in row[1:]] for row in rows])
+    counts = np.array([[int(cell) for cell in row[1:]] for row in rows])
+    return tuple(heads[1:]), counts, heads[0].partition('; ')[2]
 
 
 def write_drawings(folder: Path, title: str) -> list[Path]:
@@ -91,7 +93,7 @@ def write_drawings(folder: Path, title: str) -> list[Path]:
     written = []
     for item in read_evaluation(folder):
         place, what = folder / item.kind, f'{title}, {KINDS[item.kind]}'
-        drawn = {'confusion': (heat_map(item.counts.tolist(), item.names), 'confusion')}
+        drawn = {'confusion': (heat_map(item.counts.tolist(), item.names), item.terms)}
         if item.curves:
             drawn['precision_recall'] = (_chart(item.lines()), 'mean of all classes')
         for number, name in enumerate(item.classes, 1):
@@ -111,11 +113,12 @@ def _chart(lines: Sequence[report.Line]) -> str:
 
 def evaluation_section(found: Sequence[Evaluation]) -> str:
     """Curves and matrices inside a page."""
-    parts = []
+    rows = []
     for item in found:
-        what = KINDS[item.kind]
+        what, parts = KINDS[item.kind], []
         if item.curves:
             parts.append(report.figure(_chart(item.lines()), f'Precision over recall, {what}'))
         drawing = heat_map(item.counts.tolist(), item.names)
-        parts.append(report.figure(drawing, f'What the labelled objects were found as, {what}'))
-    return f'<div class="curves">{"".join(parts)}</div>'
+        parts.append(report.figure(drawing, f'What was found as what, {what}: {item.terms}'))
+        rows.append(f'<div class="curves">{"".join(parts)}</div>')
+    return '<p></p>'.join(rows)

@@ -149,11 +149,17 @@ def write_curves(path: Path, rows: Sequence[dict[str, float | str]]) -> None:
     _write(path, [heads, *(tuple(row[head] for head in heads) for row in rows)])
 
 
-def write_confusion(path: Path, counts: np.ndarray, names: Sequence[str]) -> None:
-    """A confusion matrix as a CSV file: a row for each true class, a column for each found one."""
+def write_confusion(
+    path: Path, counts: np.ndarray, names: Sequence[str], *, score: float, iou: float
+) -> None:
+    """A confusion matrix as a CSV file: a row for each true class, a column for each found one.
+
+    The first cell says what was counted: 'true class; score at least 0.3, IoU at least 0.5'.
+    """
+    corner = f'true class; score at least {score:g}, IoU at least {iou:g}'
     heads = (*names, BACKGROUND)
     rows = [(name, *line) for name, line in zip(heads, counts.tolist(), strict=True)]
-    _write(path, [('true class', *heads), *rows])
+    _write(path, [(corner, *heads), *rows])
 
 
 def _write(path: Path, rows: Sequence[Sequence[object]]) -> None:

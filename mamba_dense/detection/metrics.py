@@ -114,7 +114,9 @@ class CocoScores(CocoMetric):
         counts = confusion(*data, score=self.score, iou=self.iou)
         names = [truth.cats[cat_id]['name'] for cat_id in self.cat_ids]
         write_curves(self.out_dir / kind / CURVES, points)
-        write_confusion(self.out_dir / kind / CONFUSION, counts, names)
+        write_confusion(
+            self.out_dir / kind / CONFUSION, counts, names, score=self.score, iou=self.iou
+        )
 
 
 def use_curves(cfg: Config, out_dir: Path, *, score: float, iou: float) -> bool:

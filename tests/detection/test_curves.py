@@ -185,7 +185,8 @@ def test_the_metric_writes_its_tables(tmp_path, guesses):
         assert len(rows) == 1 + 2 * 2 * 101
         assert {float(row[3]) for row in rows[1:]} == {best}
         rows = table(tmp_path / 'evaluation' / kind / 'confusion.csv')
-        assert rows[0] == ['true class', *CLASSES, 'background']
+        terms = 'true class; score at least 0.3, IoU at least 0.5'
+        assert rows[0] == [terms, *CLASSES, 'background']
         assert rows[1] == ['cat', *(['1', '0', '0', '0'] if guesses else ['0', '0', '0', '1'])]
         assert rows[4] == ['background', '0', '0', '0', '0']
 
@@ -212,6 +213,8 @@ def test_the_drawings(tmp_path):
     boxes, _ = read_evaluation(tmp_path / 'evaluation')
     assert [line.name for line in boxes.lines('cat')] == ['IoU 0.5: AP 100.0', 'IoU 0.75: AP 100.0']
     assert [line.name for line in boxes.lines()] == ['IoU 0.5: AP 50.0', 'IoU 0.75: AP 50.0']
+    assert boxes.terms == 'score at least 0.3, IoU at least 0.5'
+    assert 'score at least 0.3' in (tmp_path / 'evaluation/bbox/confusion.svg').read_text()
     assert boxes.counts[1].tolist() == [1, 0, 0, 0]
 
 
