@@ -14,7 +14,7 @@ from ..weights import zoo
 _TASKS = ('classification', 'segmentation', 'detection')
 # epochs of the schedules that published detectors were trained by
 _EPOCHS = {'1x': 12, '1x-bs8': 12, '3x': 36}
-_DETECTORS = {'Mask R-CNN': 'MaskRCNN', 'Cascade Mask R-CNN': 'CascadeRCNN'}
+DETECTORS = {'Mask R-CNN': 'MaskRCNN', 'Cascade Mask R-CNN': 'CascadeRCNN'}
 # type, backbone, arch, number of classes, epochs or None
 DetectorKey = tuple[str, str, str, int, int | None]
 # ImageNet classifiers are tested on the centre of a picture whose short side is 8/7 of it
@@ -168,7 +168,7 @@ def detectors() -> dict[DetectorKey, Path]:
 
 def detector_key(record: zoo.WeightFile) -> DetectorKey:
     """The key in `detectors()` of the config by which a published detector was trained."""
-    kind, epochs = _DETECTORS.get(record.network, record.network), _EPOCHS.get(record.schedule)
+    kind, epochs = DETECTORS.get(record.network, record.network), _EPOCHS.get(record.schedule)
     return (kind, record.backbone, record.arch, record.num_classes, epochs)
 
 

@@ -9,7 +9,13 @@ import yaml
 from ..engine.shipped import configs
 from ..weights import zoo
 from .analysis import analyze
-from .models import detector_configs, detector_key, list_models, segmentation_configs
+from .models import (
+    DETECTORS,
+    detector_configs,
+    detector_key,
+    list_models,
+    segmentation_configs,
+)
 
 BEGIN = '<!-- models: written by tools/model_table.py, do not edit -->'
 END = '<!-- end of models -->'
@@ -110,12 +116,14 @@ def unpublished() -> list[str]:
 
 
 def unpublished_detectors() -> list[str]:
-    """Configs of detectors on COCO of variants, or schedules, without a file in the zoo."""
+    """Configs of two-stage detectors on COCO, of variants or schedules without a file in the zoo."""
     records = zoo.list_weights(task='detection')
     published = {detector_key(record) for record in records}
     classes = {record.num_classes for record in records}
     return [
-        path.stem for key, path in detector_configs() if key not in published and key[3] in classes
+        path.stem
+        for key, path in detector_configs()
+        if key not in published and key[0] in DETECTORS.values() and key[3] in classes
     ]
 
 
