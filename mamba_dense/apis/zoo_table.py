@@ -116,15 +116,12 @@ def unpublished() -> list[str]:
 
 
 def unpublished_detectors() -> list[str]:
-    """Configs of two-stage detectors on COCO, of variants or schedules without a file in the zoo."""
+    """Configs of two-stage detectors on COCO, of variants or schedules without a file."""
     records = zoo.list_weights(task='detection')
     published = {detector_key(record) for record in records}
     classes = {record.num_classes for record in records}
-    return [
-        path.stem
-        for key, path in detector_configs()
-        if key not in published and key[0] in DETECTORS.values() and key[3] in classes
-    ]
+    others = [(key, path) for key, path in detector_configs() if key not in published]
+    return [path.stem for key, path in others if key[0] in DETECTORS.values() and key[3] in classes]
 
 
 @cache
