@@ -17,7 +17,7 @@ from .drawing import class_colours, stretch
 from .images import read_image, write_png
 from .inferencer import infer, init_model
 from .instances import Instances, draw
-from .models import detector_configs
+from .models import config_file
 from .run_log import log_rows, points
 
 SCORE = 0.3
@@ -64,16 +64,15 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
     """
     if importlib.util.find_spec('mmdet') is None:
         return []
-    runs = []
-    for _, config in detector_configs():
-        sample = Path(Config.fromfile(config).train_dataloader.dataset.get('data_root', '')).name
-        if sample in _SAMPLES:
-            found = (_run(config, folder / config.stem, sample) for folder in folders)
-            runs += [run for run in found if run is not None][:1]
-    return runs
+    runs: dict[str, Run] = {}
+    for work in (work for folder in folders if folder.is_dir() for work in folder.iterdir()):
+        config = config_file(work.name)
+        if config is not None and work.name not in runs and (run := _run(config, work)):
+            runs[work.name] = run
+    return [runs[name] for name in sorted(runs)]
 
 
-def _run(config: Path, work: Path, sample: str) -> Run | None:
+def _run(config: Path, work: Path) -> Run | None:
     last = work / 'last_checkpoint'
     if not last.is_file() or not list(work.glob('*/vis_data/scalars.json')):
         return None
@@ -81,7 +80,11 @@ def _run(config: Path, work: Path, sample: str) -> Run | None:
     checkpoint, rows = work / Path(last.read_text().strip()).name, log_rows(work)
     if not checkpoint.is_file() or not any('coco/bbox_mAP' in row for row in rows):
         return None
-    return Run(config, work, sample, rows, checkpoint, read_evaluation(work / 'evaluation'))
+    data = Config.fromfile(config).train_dataloader.dataset.get('data_root') or ''
+    if Path(data).name not in _SAMPLES:
+        return None
+    evaluation = read_evaluation(work / 'evaluation')
+    return Run(config, work, Path(data).name, rows, checkpoint, evaluation)
 
 
 def detection_sections(runs: Sequence[Run], out: Path) -> list[tuple[str, str]]:

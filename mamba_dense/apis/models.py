@@ -127,6 +127,11 @@ def _config_files() -> dict[str, Path]:
     return {path.stem: path for path in sorted(configs().glob('[!_]*/*.py'))}
 
 
+def config_file(name: str) -> Path | None:
+    """The project's config of this name, if there is one."""
+    return _config_files().get(name)
+
+
 @cache
 def segmentation_configs() -> tuple[tuple[tuple[str, str, int], Path], ...]:
     """Configs of segmentation networks, each with (backbone, arch, number of classes)."""
