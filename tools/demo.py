@@ -9,6 +9,7 @@ report shows it, and detectors of bundled data that tools/train.py left in work_
 """
 
 import argparse
+import importlib.util
 import json
 import logging
 import os
@@ -108,7 +109,10 @@ def parse_args() -> argparse.Namespace:
         '--detection', action='store_true', help='train a detector too, about three minutes more'
     )
     parser.add_argument('--iterations', type=int, help='train shorter or longer than the config')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.detection and importlib.util.find_spec('mmdet') is None:
+        parser.error('--detection needs mmdetection: make setup EXTRAS=seg,det,dev')
+    return args
 
 
 def detect(steps: Steps, out: Path, iterations: int | None) -> None:

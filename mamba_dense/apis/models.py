@@ -1,6 +1,7 @@
 """From a config file or a name to the config of a network and where its weights are."""
 
 import difflib
+import importlib.util
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from ..registry import MODELS
 from ..weights import zoo
 
 _TASKS = ('classification', 'segmentation', 'detection')
+_EXTRAS = {'mmdet': 'det', 'mmseg': 'seg'}
 # epochs of the schedules that published detectors were trained by
 _EPOCHS = {'1x': 12, '1x-bs8': 12, '3x': 36}
 DETECTORS = {'Mask R-CNN': 'MaskRCNN', 'Cascade Mask R-CNN': 'CascadeRCNN'}
@@ -59,7 +61,19 @@ def find_model(config: str | Path | Config) -> ModelSource:
     Raises:
         FileNotFoundError: a path to a config that is not there.
         ValueError: a name that is not known (lists the nearest), or of which there is no config.
+        ModuleNotFoundError: the framework of the network is not installed; says which extra has it.
     """
+    source = _find(config)
+    scope = source.cfg.get('default_scope')
+    if scope in _EXTRAS and importlib.util.find_spec(scope) is None:
+        raise ModuleNotFoundError(
+            f'{source.name} is a network of {scope}, which is not installed: '
+            f"pip install --no-build-isolation -e '.[{_EXTRAS[scope]}]'"
+        )
+    return source
+
+
+def _find(config: str | Path | Config) -> ModelSource:
     if isinstance(config, Config):
         return ModelSource(config.filename or 'the config given', config)
     path, name = Path(config), str(config)
