@@ -135,7 +135,7 @@ def detect(steps: Steps, out: Path, iterations: int | None) -> None:
     )
     steps.run(
         'detection test',
-        'score it on the quadrant it has not seen',
+        'score the detector on the same quadrant',
         lambda: test(DETECTOR, work, data, checkpoint),
     )
 

@@ -154,16 +154,7 @@ def write_report(
     nuclei = score_nuclei(shown)
     dice_value = scores['Dice.nucleus'] / 100
     cost = analyze(config)
-    figures = {
-        'dice_nucleus': dice_value,
-        'dice_threshold': round(nuclei.baseline, 4),
-        'target': _TARGET,
-        'detectors': {run.config.stem: run.scores for run in runs},
-        'seconds': {what: round(seconds, 1) for what, seconds in times},
-    }
-    atomic_write(
-        out / 'figures.json', lambda part: part.write_text(json.dumps(figures, indent=2) + '\n')
-    )
+    _write_figures(out, dice_value, nuclei.baseline, times, runs)
     total = sum(seconds for _, seconds in times)
     verdict = 'reached' if dice_value >= _TARGET else 'NOT reached'
     sections = [
@@ -194,6 +185,24 @@ def write_report(
     )
     text = report.page('mamba_dense: nuclei demo', lead, sections)
     return atomic_write(out / 'report.html', lambda part: part.write_text(text, encoding='utf-8'))
+
+
+def _write_figures(
+    out: Path,
+    dice_value: float,
+    baseline: float,
+    times: Sequence[tuple[str, float]],
+    runs: Sequence[Run],
+) -> None:
+    figures = {
+        'dice_nucleus': dice_value,
+        'dice_threshold': round(baseline, 4),
+        'target': _TARGET,
+        'detectors': {run.config.stem: run.scores for run in runs},
+        'seconds': {what: round(seconds, 1) for what, seconds in times},
+    }
+    text = json.dumps(figures, indent=2) + '\n'
+    atomic_write(out / 'figures.json', lambda part: part.write_text(text))
 
 
 def _quadrant(score: Score) -> str:
