@@ -8,6 +8,9 @@ import torch
 
 pytest.importorskip('mmdet', reason='needs the extra det')
 
+from mmengine.config import Config
+
+from mamba_dense.detection.metrics import use_curves
 from mamba_dense.registry import METRICS
 
 BOXES = {1: [(10, 10, 40, 40), (50, 50, 90, 80)], 2: [(0, 0, 30, 30)], 3: []}
@@ -35,11 +38,9 @@ def ann_file(tmp_path):
     return str(path)
 
 
-def scores(ann_file, found, kind='CocoScoresPerImage', outfile_prefix=None):
+def scores(ann_file, found, kind='CocoScoresPerImage', **options):
     """The scores where the network found the boxes `found[image]`."""
-    metric = METRICS.build(
-        dict(type=f'mamba_dense.{kind}', ann_file=ann_file, outfile_prefix=outfile_prefix)
-    )
+    metric = METRICS.build(dict(type=f'mamba_dense.{kind}', ann_file=ann_file, **options))
     metric.dataset_meta = dict(classes=('tree',))
     for number in BOXES:
         boxes = torch.tensor(found.get(number, []), dtype=torch.float32).reshape(-1, 4)
@@ -76,3 +77,15 @@ def test_nothing_found(ann_file):
     found = scores(ann_file, {1: BOXES[1]})
     assert (found['coco/bbox_mAP_50_near'], found['coco/bbox_mAP_50_far']) == (1, 0)
     assert all(np.isfinite(value) for value in found.values())
+
+
+def test_curves_are_of_all_pictures(ann_file, tmp_path):
+    """tools/test.py's files beside the scores of every picture: those of the whole set."""
+    served = Config(dict(test_evaluator=dict(type='mamba_dense.CocoScoresPerImage')))
+    assert use_curves(served, tmp_path, score=0.3, iou=0.5)
+    assert served.test_evaluator.type == 'mamba_dense.CocoScoresPerImage'
+    files = {}
+    for kind in ('CocoScores', 'CocoScoresPerImage'):
+        scores(ann_file, {1: BOXES[1], 2: BOXES[2]}, kind=kind, out_dir=str(tmp_path / kind))
+        files[kind] = (tmp_path / kind / 'bbox' / 'confusion.csv').read_text()
+    assert files['CocoScores'] == files['CocoScoresPerImage']
