@@ -1,4 +1,9 @@
-"""Every nano segmentor trains in bfloat16 on the bundled nuclei, and stays finite."""
+"""Every nano segmentor trains in bfloat16 on the bundled nuclei, and stays finite.
+
+Mean losses of the first and the last 30 of 300 steps, CPU time on one thread of an x86 machine:
+EfficientViM 0.545, 0.126 (24 s), EfficientVMamba 0.544, 0.157 (22 s), MambaOut 0.391, 0.155
+(18 s), MobileMamba 0.535, 0.128 (35 s).
+"""
 
 import numpy as np
 import pytest
