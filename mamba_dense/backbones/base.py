@@ -129,6 +129,7 @@ class Backbone(BaseModule):
         self.drop_path_rate = rate
         self.with_cp = with_cp
         self.frozen_stages = -1
+        self.norm_eval = False
 
     @property
     def parts(self) -> nn.ModuleList:
@@ -177,6 +178,9 @@ class Backbone(BaseModule):
             super().init_weights()
 
     def _freeze(self) -> None:
+        if self.norm_eval:
+            for norm in batch_norms(self):
+                norm.eval()
         if self.frozen_stages < 0:
             return
         for module in (self.stem, *self.parts[: self.frozen_stages]):
@@ -184,7 +188,7 @@ class Backbone(BaseModule):
             module.requires_grad_(False)
 
     def train(self, mode: bool = True) -> 'Backbone':
-        """As `nn.Module.train`; the frozen stages stay in evaluation mode."""
+        """As `nn.Module.train`; what is frozen, or held by `norm_eval`, stays in evaluation."""
         super().train(mode)
         self._freeze()
         return self
@@ -228,6 +232,9 @@ class StagedBackbone(Backbone):
         frozen_stages: -1 freezes nothing, 0 the stem, i the stem and the first i stages.
         output_norm: whether each returned feature passes a norm of its own; None is the family's
             way, `OUTPUT_NORM`.
+        norm_eval: keep the batch norms in evaluation mode while training: they use the statistics
+            they were loaded with and leave them as they are, their weights still learn. For a
+            network that has batch norms alone.
 
     Raises:
         ValueError: a value above is not allowed; the message lists what is.
@@ -248,6 +255,7 @@ class StagedBackbone(Backbone):
         drop_path_rate: float | None = None,
         with_cp: bool = False,
         output_norm: bool | None = None,
+        norm_eval: bool = False,
         init_cfg: Mapping[str, Any] | None = None,
     ):
         super().__init__(
@@ -279,6 +287,12 @@ class StagedBackbone(Backbone):
         self.out_norms = nn.ModuleDict()
         if self.OUTPUT_NORM if output_norm is None else output_norm:
             self.out_norms.update({str(i): self.make_out_norm(dims[i]) for i in self.out_indices})
+        if norm_eval and not batch_norms(self):
+            raise ValueError(
+                f'norm_eval=True is for batch norms, and {type(self).__name__} of this arch has '
+                'none: its norms keep no statistics; leave norm_eval out.'
+            )
+        self.norm_eval = norm_eval
         self._init_parameters()
         self._freeze()
 

@@ -124,7 +124,8 @@ _CONVOLVING = (
     (r'\.conv_dw\.1\.', '.depthwise.norm.'),
     (r'\.conv_pw2\.0\.', '.project.conv.'),
     (r'\.conv_pw2\.1\.', '.project.norm.'),
-    (r'\.se\.conv_(reduce|expand)\.', r'.excite.\1.'),
+    (r'\.se\.conv_reduce\.', '.excite.fc1.'),
+    (r'\.se\.conv_expand\.', '.excite.fc2.'),
 )  # fmt: skip
 # older files call some parts by other names: both are read
 _TRUNK = (

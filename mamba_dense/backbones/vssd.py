@@ -97,8 +97,8 @@ class Block(nn.Module):
 _TRUNK = (
     (r'^patch_embed\.', 'stem.'),
     (r'^layers\.', 'stages.'),
-    (r'\.downsample\.conv\.0\.', '.downsample.expand.'),
-    (r'\.downsample\.conv\.1\.', '.downsample.reduce.'),
+    (r'\.downsample\.conv\.0\.conv\.', '.downsample.expand.'),
+    (r'\.downsample\.conv\.1\.conv\.', '.downsample.reduce.'),
     (r'\.downsample\.conv\.2\.', '.downsample.project.'),
     (r'(\.blocks\.\d+)\.cpe([12])\.', r'\1.conv\2.'),
     (r'(\.blocks\.\d+)\.attn\.', r'\1.mixer.'),

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ..backbones.msvmamba import Arch, Block, MSVMamba
-from ..bricks import ChannelGate, ConvMlp
+from ..bricks import ConvMlp, SqueezeExcite
 from ..classification import ImageClassifier
 from ..mixers import MultiScaleSS2D
 from ..routes import routes
@@ -235,12 +235,14 @@ def build_gate(record: Record) -> Subject:
     arguments = Arguments(record)
     arguments.only('act_layer', 'relu')
     arguments.only('gate_layer', 'sigmoid')
-    module = ChannelGate(arguments.take('channels'), reduction=arguments.take('reduction'))
+    width = arguments.take('channels')
+    hidden = width // arguments.take('reduction')
+    module = SqueezeExcite(width, hidden, bias=False, linear=True)
     arguments.end()
     return Subject(_first(module), module, MSVMamba.AUTHOR_KEYS)
 
 
-def _first(module: ConvMlp | ChannelGate) -> Callable[[tuple[Tensor, ...]], Outputs]:
+def _first(module: ConvMlp | SqueezeExcite) -> Callable[[tuple[Tensor, ...]], Outputs]:
     return lambda inputs: {'out': channel_first(module(channel_last(inputs[0])))}
 
 
