@@ -8,6 +8,7 @@ from .drop import DropPath
 from .embed import ConvStem, PatchEmbed
 from .extended_fpn import ExtendedFPN
 from .inverted_residual import InvertedResidual
+from .mixer_block import MixerBlock
 from .mlp import Mlp
 from .norm import ChannelFirstLayerNorm, RMSNorm
 from .pyramid import FeaturePyramid, SimpleFeaturePyramid
@@ -33,6 +34,7 @@ __all__ = [
     'Haar',
     'InvertedDownsample',
     'InvertedResidual',
+    'MixerBlock',
     'Mlp',
     'PatchEmbed',
     'PatchMerging',
