@@ -10,6 +10,7 @@ _base_ = [
 train_dataloader = dict(batch_size=4)
 # starts from an ImageNet classifier, see the read-me: backbone.init_cfg=Pretrained with your file
 model = dict(
-    backbone=dict(type='mamba_dense.EfficientVMamba', arch='base'),
-    neck=dict(in_channels=[96, 192, 384, 768]),
+    # the pyramid does not read the first stage
+    backbone=dict(type='mamba_dense.EfficientVMamba', arch='base', out_indices=(1, 2, 3)),
+    neck=dict(in_channels=[192, 384, 768], start_level=0),
 )

@@ -26,7 +26,7 @@ model = dict(
         init_cfg=dict(type='TruncNormal', layer='Conv2d', std=0.03),
     ),
     bbox_head=dict(
-        type='SSDHead',
+        type='mamba_dense.SSDHead',
         in_channels=channels,
         num_classes=80,
         use_depthwise=True,
