@@ -1,5 +1,5 @@
-# the paper reports 43.7 box AP / 40.2 mask AP; not repeated by us
-# (it does not name the schedule; the authors' config of this variant is the longer one)
+# no published result by this schedule for certain: the paper names none, and the authors' config of
+# this variant is the longer one
 _base_ = [
     '../_base_/models/mask-rcnn_vmamba.py',
     '../_base_/datasets/coco_instance.py',

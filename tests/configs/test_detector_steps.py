@@ -20,6 +20,8 @@ def size(stem):
     """About the work of a config's backbone, without building it."""
     backbone = load(stem).model.backbone
     arch = MODELS.get(backbone.type.removeprefix('mamba_dense.')).ARCHS[backbone.arch]
+    if hasattr(arch, 'dim'):
+        return arch.dim * arch.depth
     return sum(dim * depth for dim, depth in zip(arch.dims, arch.depths, strict=True))
 
 
