@@ -119,6 +119,16 @@ def check_norm_eval(model: nn.Module, x: Tensor) -> None:
     assert all(norm.training for norm in batch_norms(model.train()))
 
 
+def check_no_decay(model: nn.Module) -> None:
+    """Each name that a class spares weight decay is one of its members: a slip would decay."""
+    for path, module in model.named_modules():
+        for member in getattr(module, 'NO_DECAY', ()):
+            part = module
+            for name in member.split('.'):
+                assert hasattr(part, name), f'{path or "the backbone"} has no {member}'
+                part = getattr(part, name)
+
+
 def check_state_dict(build, x: Tensor, tmp_path) -> None:
     torch.manual_seed(1)
     source = build()

@@ -91,6 +91,10 @@ def test_norm_eval(kind):
     contracts.check_norm_eval(model, contracts.image(model, 64, 64, batch=2))
 
 
+def test_no_decay_names_what_is_there(nano):
+    contracts.check_no_decay(nano)
+
+
 def test_state_dict_round_trip(kind, tmp_path):
     x = torch.randn(1, 3, 32, 48)
     contracts.check_state_dict(lambda: kind('nano'), x, tmp_path)
