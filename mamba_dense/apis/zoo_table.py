@@ -55,6 +55,11 @@ PUBLISHED_GFLOPS = {
     'vssd-base-mesa_in1k-224x224': 16.07,
     'vssd-micro_upernet_ade20k-512x512': 893,
     'vssd-tiny_upernet_ade20k-512x512': 941,
+    'vssd-micro_mask-rcnn-1x_coco': 220,
+    'vssd-micro_mask-rcnn-3x_coco': 220,
+    'vssd-tiny_mask-rcnn-1x_coco': 265,
+    'vssd-tiny_mask-rcnn-3x_coco': 265,
+    'vssd-small_mask-rcnn-1x_coco': 325,
 }
 _MASK_RCNN_GFLOPS = {
     'vanilla_tiny': 286,

@@ -68,7 +68,10 @@ def test_detectors(name):
     result = analyze(name, DETECTOR_SIZE)
     # the sum of its parts, against the 384 that the authors print: see the sheet's section 6
     expected = 349 if 'small_s2l15' in name else PUBLISHED_GFLOPS[name]
-    assert round(result.total.flops / 1e9) == expected
+    if name.startswith('vssd-'):  # as of its classifiers, theirs count up to 3 % less
+        assert result.total.flops / 1e9 == pytest.approx(expected, rel=0.03)
+    else:
+        assert round(result.total.flops / 1e9) == expected
     assert [part.name for part in result.parts[-3:]] == ['neck', 'rpn_head', 'roi_head']
     assert sum(part.parameters for part in result.parts) == result.total.parameters
     assert sum(part.flops for part in result.parts) == result.total.flops
