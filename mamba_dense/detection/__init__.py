@@ -4,6 +4,7 @@ from mamba_dense.detection.cascade import OneMaskCascadeRoIHead
 from mamba_dense.detection.fer_yolo import FERYOLOPAFPN
 from mamba_dense.detection.metrics import CocoScores
 from mamba_dense.detection.per_image import CocoScoresPerImage
+from mamba_dense.detection.ssd_head import SSDHead
 from mamba_dense.detection.transforms import CropAtObject, RandomTranspose
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     'CropAtObject',
     'OneMaskCascadeRoIHead',
     'RandomTranspose',
+    'SSDHead',
 ]
