@@ -46,7 +46,8 @@ def plain(classes: int) -> dict[int, int]:
 class Layout:
     """Where a data set keeps its files, and how its labels are encoded.
 
-    pre, post: of the images below `data_root`, with `{name}` in the place of a sample's name; a
+    pre, post: of the images below `data_root`, with `{name}` in the place of a sample's name, or
+        `{id}` and `{tile}` for names `ID_ROW_COLUMN` of pre-cut tiles, which need a list; a
         pattern without a suffix takes any kind of image.
     labels: the same for every label, by its name.
     encodings: stored value -> class number, by label.
@@ -71,6 +72,38 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
             'A/{name}',
             'B/{name}',
             {'building': 'label_A/{name}', 'damage': 'label_B/{name}'},
+            {'building': BINARY, 'damage': plain(5)},
+        ),
+    },
+    # as ChangeMamba's authors keep SYSU-CD, LEVIR-CD+, WHU-CD and SECOND
+    'changemamba': {
+        'bcd': Layout('T1/{name}', 'T2/{name}', {'change': 'GT/{name}'}, {'change': BINARY}),
+        'scd': Layout(
+            'T1/{name}',
+            'T2/{name}',
+            {'change': 'GT_CD/{name}', 'pre': 'GT_T1/{name}', 'post': 'GT_T2/{name}'},
+            {'change': BINARY, 'pre': plain(7), 'post': plain(7)},
+        ),
+    },
+    'xbd': {
+        'bda': Layout(
+            'images/{name}_pre_disaster.png',
+            'images/{name}_post_disaster.png',
+            {
+                'building': 'masks/{name}_pre_disaster.png',
+                'damage': 'masks/{name}_post_disaster.png',
+            },
+            {'building': BINARY, 'damage': plain(5)},
+        ),
+    },
+    'xbd-tiles': {
+        'bda': Layout(
+            'images/{id}_pre_disaster_{tile}.png',
+            'images/{id}_post_disaster_{tile}.png',
+            {
+                'building': 'masks/{id}_pre_disaster_{tile}.png',
+                'damage': 'masks/{id}_post_disaster_{tile}.png',
+            },
             {'building': BINARY, 'damage': plain(5)},
         ),
     },
@@ -179,7 +212,8 @@ def _stem(line: str) -> str:
 
 def _find(root: Path, pattern: str, name: str, problems: list[str]) -> str | None:
     """The file of a sample; one that does not exist goes to `problems`."""
-    path = root / pattern.format(name=name)
+    base, *tile = name.rsplit('_', 2)
+    path = root / pattern.format(name=name, id=base, tile='_'.join(tile))
     if path.is_file():
         return str(path)
     for suffix in IMAGE_SUFFIXES:

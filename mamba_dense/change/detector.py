@@ -104,7 +104,7 @@ class ChangeDetector(EncoderDecoder):
         return pre, post
 
     def _forward(
-        self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None
+        self, inputs: Tensor, _data_samples: Sequence[SegDataSample] | None = None
     ) -> dict[str, Tensor]:
         """Logits (B, classes, H, W) of every output by name, of inputs (B, 6, H, W)."""
         pre, post = self.extract_feat(inputs)
@@ -114,7 +114,7 @@ class ChangeDetector(EncoderDecoder):
             for name, x in self.decode_head(pre, post).items()
         }
 
-    def encode_decode(self, inputs: Tensor, batch_img_metas: Sequence[Mapping]) -> Tensor:
+    def encode_decode(self, inputs: Tensor, _batch_img_metas: Sequence[Mapping]) -> Tensor:
         """All logits (B, out_channels, H, W) stacked, as mmseg's whole and sliding tests take."""
         return torch.cat(tuple(self._forward(inputs).values()), dim=1)
 

@@ -1,5 +1,6 @@
 """What a change network says: outputs by name from the features of two dates, and their loss."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -59,9 +60,11 @@ class ChangeHead(BaseModule):
         """Channels of all logits stacked."""
         return sum(self.outputs.values())
 
+    @abstractmethod
     def _build(self, options: Mapping[str, Any]) -> None:
         raise TypeError(f'{type(self).__name__} does not define its parts.')
 
+    @abstractmethod
     def forward(self, pre: Sequence[Tensor], post: Sequence[Tensor]) -> dict[str, Tensor]:
         """Features (B, C_i, H_i, W_i) of each date to logits (B, classes, H_0, W_0) by name."""
         raise TypeError(f'{type(self).__name__} does not define its outputs.')

@@ -5,6 +5,7 @@ of 255 count nowhere; a part without any labelled pixel is 0, where the authors'
 an empty tensor.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -93,6 +94,7 @@ class ChangeLoss(nn.Module):
             )
         self.weights = {**self.WEIGHTS, **(weights or {})}
 
+    @abstractmethod
     def parts(self, logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> dict:
         """The parts without their weights, by name.
 

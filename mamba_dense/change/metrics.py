@@ -4,6 +4,7 @@ A ratio whose denominator is 0 is 0 here: no changed pixel gives a recall of 0, 
 gives a precision of 0; kappa is 0 where chance alone agrees everywhere.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -122,7 +123,7 @@ class ChangeMetric(BaseMetric):
     def __init__(self, collect_device: str = 'cpu', prefix: str | None = None):
         super().__init__(collect_device=collect_device, prefix=prefix)
 
-    def process(self, data_batch: Mapping | None, data_samples: Sequence[Mapping]) -> None:
+    def process(self, _data_batch: Mapping | None, data_samples: Sequence[Mapping]) -> None:
         """Count one batch of samples as dictionaries."""
         for sample in data_samples:
             maps = {
@@ -132,6 +133,7 @@ class ChangeMetric(BaseMetric):
             }
             self.results.append(self.count(maps))
 
+    @abstractmethod
     def count(self, maps: Mapping[str, np.ndarray]) -> Any:
         """What one image adds, of its maps (H, W) by name."""
         raise TypeError(f'{type(self).__name__} does not define what it counts.')

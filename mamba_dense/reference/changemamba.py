@@ -172,9 +172,7 @@ def _part(builder):
     return build
 
 
-def _loss_subject(
-    record: Record, loss: ChangeLoss, outputs: tuple[str, ...], names: Mapping[str, str]
-) -> Subject:
+def _loss_subject(loss: ChangeLoss, outputs: tuple[str, ...], names: Mapping[str, str]) -> Subject:
     """A loss over logits and then labels of `outputs`; `names`: the record's part -> ours."""
 
     def run(inputs: tuple[Tensor, ...]) -> Outputs:
@@ -193,7 +191,7 @@ def build_loss_bcd(record: Record) -> Subject:
     arguments.only('ignore_index', 255)
     loss = BinaryChangeLoss({'lovasz': arguments.take('lovasz_weight')})
     arguments.end()
-    return _loss_subject(record, loss, ('change',), {'ce': 'ce', 'lovasz': 'lovasz'})
+    return _loss_subject(loss, ('change',), {'ce': 'ce', 'lovasz': 'lovasz'})
 
 
 def build_loss_scd(record: Record) -> Subject:
@@ -217,7 +215,7 @@ def build_loss_scd(record: Record) -> Subject:
     ours = {'cd': 'change', 't1': 'pre', 't2': 'post'}
     names = {f'{kind}_{key}': f'{kind}_{ours[key]}' for kind in ('ce', 'lovasz') for key in ours}
     names['similarity'] = 'similarity'
-    return _loss_subject(record, loss, ('change', 'pre', 'post'), names)
+    return _loss_subject(loss, ('change', 'pre', 'post'), names)
 
 
 def build_loss_bda(record: Record) -> Subject:
@@ -234,7 +232,7 @@ def build_loss_bda(record: Record) -> Subject:
     arguments.end()
     ours = {'loc': 'building', 'clf': 'damage'}
     names = {f'{kind}_{key}': f'{kind}_{ours[key]}' for kind in ('ce', 'lovasz') for key in ours}
-    return _loss_subject(record, loss, ('building', 'damage'), names)
+    return _loss_subject(loss, ('building', 'damage'), names)
 
 
 def _counts(metric: Any, inputs: tuple[Tensor, ...], names: tuple[str, ...]) -> list[Any]:

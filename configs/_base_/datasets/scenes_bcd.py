@@ -1,4 +1,4 @@
-# synthetic scenes of binary changes (mamba_dense/change/scenes.py); training and validation share none
+# synthetic scenes of binary changes; training and validation share none
 task = 'bcd'
 size = (128, 128)
 train_pipeline = [
