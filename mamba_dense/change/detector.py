@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
+from mmengine.config import ConfigDict
 from mmengine.structures import PixelData
 from mmseg.models import EncoderDecoder
 from mmseg.structures import SegDataSample
@@ -56,7 +57,7 @@ class ChangeDetector(EncoderDecoder):
             decode_head=dict(decode_head or {}),
             neck=neck,
             train_cfg=train_cfg,
-            test_cfg=test_cfg or {'mode': 'whole'},
+            test_cfg=ConfigDict({'mode': 'whole'} if test_cfg is None else test_cfg),
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
