@@ -1,6 +1,7 @@
 """The names in the files of ChangeMamba's authors as ours: one map for each of the networks."""
 
 import re
+from collections.abc import Mapping
 
 from mamba_dense.backbones import VMamba
 from mamba_dense.change.decoder import RELATIONS
@@ -55,7 +56,7 @@ _ENCODER = tuple(
 )
 
 
-def _network(**parts: str) -> KeyMap:
+def _network(parts: Mapping[str, str]) -> KeyMap:
     """The map of a network: the authors' names of its parts, and ours in the head."""
     heads = tuple((rf'^{theirs}\.', f'decode_head.{ours}.') for theirs, ours in parts.items())
     return KeyMap(
@@ -65,17 +66,21 @@ def _network(**parts: str) -> KeyMap:
     )
 
 
-BCD_KEYS = _network(decoder='decoder', main_clf='classifier')
+BCD_KEYS = _network({'decoder': 'decoder', 'main_clf': 'classifier'})
 SCD_KEYS = _network(
-    decoder_bcd='decoder',
-    decoder_T1='pre_decoder',
-    decoder_T2='post_decoder',
-    main_clf_cd='classifier',
-    aux_clf='cover_classifier',
+    {
+        'decoder_bcd': 'decoder',
+        'decoder_T1': 'pre_decoder',
+        'decoder_T2': 'post_decoder',
+        'main_clf_cd': 'classifier',
+        'aux_clf': 'cover_classifier',
+    }
 )
 BDA_KEYS = _network(
-    decoder_damage='decoder',
-    decoder_building='building_decoder',
-    main_clf='classifier',
-    aux_clf='building_classifier',
+    {
+        'decoder_damage': 'decoder',
+        'decoder_building': 'building_decoder',
+        'main_clf': 'classifier',
+        'aux_clf': 'building_classifier',
+    }
 )
