@@ -81,6 +81,11 @@ class ChangeDetector(EncoderDecoder):
             )
         return tuple(widths)
 
+    @property
+    def in_channels(self) -> int:
+        """Channels of the inputs: those of both dates."""
+        return DATES * getattr(self.backbone, 'in_channels', 3)
+
     def init_weights(self) -> None:
         """Load the checkpoint that `init_cfg` names, or what the backbone's `init_cfg` names."""
         if not self.is_init and self.init_cfg and self.init_cfg.get('type') == 'Pretrained':

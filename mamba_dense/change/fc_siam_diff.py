@@ -50,6 +50,7 @@ class FCSiamEncoder(BaseModule):
         init_cfg: Mapping[str, Any] | None = None,
     ):
         super().__init__(init_cfg=init_cfg)
+        self.in_channels = in_channels
         self.out_channels = (*channels, channels[-1])
         self.levels = nn.ModuleList()
         for width, count in zip(channels, CONVOLUTIONS, strict=True):

@@ -66,6 +66,33 @@ def test_parameters(root, size, position):
     assert [f'{count:.3f}' for count in counts] == [f'{count:.3f}' for count in expected]
 
 
+@pytest.mark.parametrize(
+    ('name', 'work'), [('MambaBCD', 20.39), ('MambaSCD', 28.64), ('MambaBDA', 24.51)]
+)
+def test_work_of_the_tiny_networks(root, name, work):
+    """G multiply-adds at 256x256: the sheet counts convolutions, products and scans, no norms."""
+    from mmengine.config import Config
+
+    from mamba_dense.apis.analysis import measure
+
+    cfg = Config.fromfile(root / 'configs/_base_/models/changemamba_tiny.py').model
+    with torch.device('meta'):
+        model = MODELS.build({**cfg, 'type': f'mamba_dense.{name}'})
+    found = measure(model, (model.in_channels, 256, 256)).total.flops / 1e9
+    assert work < found < 1.01 * work
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_mixed_precision(name):
+    model = build(name)
+    with torch.autocast('cpu', torch.bfloat16):
+        losses = model(torch.randn(2, 6, 64, 64), samples(name, (64, 64)), mode='loss')
+    total = sum(losses.values())
+    total.backward()
+    assert total.dtype == torch.float32 and total.isfinite()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
 @pytest.mark.parametrize('name', NETWORKS)
 @pytest.mark.parametrize('size', [(64, 64), (50, 71)], ids=str)
 def test_modes(name, size):
