@@ -33,6 +33,21 @@ _TEXTURES = ('trees/OSBS_029.jpg', 'trees/SOAP_061.jpg')
 _GONE = (0.0, 0.0, 0.18, 0.55, 1.0)
 
 
+def fill_box(image: np.ndarray, box: tuple, value: int = 1) -> None:
+    """Set the pixels of a turned rectangle in `image` (H, W) uint8."""
+    cv2.fillPoly(image, [np.round(cv2.boxPoints(box)).astype(np.int32)], value)
+
+
+def box_window(size: tuple[int, int], box: tuple) -> tuple[tuple[slice, slice], tuple]:
+    """The part of an image (H, W) round a turned rectangle, and the rectangle as it lies there."""
+    (x, y), extent, angle = box
+    corners = cv2.boxPoints(box)
+    left, top = np.clip(np.floor(corners.min(axis=0)).astype(int) - 1, 0, None)
+    right, bottom = np.ceil(corners.max(axis=0)).astype(int) + 2
+    window = slice(top, max(min(bottom, size[0]), top)), slice(left, max(min(right, size[1]), left))
+    return window, ((x - float(left), y - float(top)), extent, angle)
+
+
 @dataclass(frozen=True)
 class Building:
     """A house on a turned rectangle ((x, y), (width, height), degrees).
@@ -46,12 +61,6 @@ class Building:
     roof: int
     shade: float
     grade: int = 1
-
-    def mask(self, size: tuple[int, int]) -> np.ndarray:
-        """1 on its ground, (H, W) uint8."""
-        mask = np.zeros(size, np.uint8)
-        cv2.fillPoly(mask, [np.round(cv2.boxPoints(self.box)).astype(np.int32)], 1)
-        return mask
 
 
 @dataclass
@@ -79,14 +88,14 @@ class Land:
         """The cover with buildings on it; a damaged one is still a building."""
         cover = self.cover.copy()
         for building in self.buildings:
-            cover[building.mask(cover.shape) > 0] = BUILDING
+            fill_box(cover, building.box, BUILDING)
         return cover
 
     def grades(self) -> np.ndarray:
         """Grade of the building at each pixel, 0 where there is none; (H, W) uint8."""
         grades = np.zeros(self.cover.shape, np.uint8)
         for building in self.buildings:
-            grades[building.mask(grades.shape) > 0] = building.grade
+            fill_box(grades, building.box, building.grade)
         return grades
 
 
@@ -192,9 +201,12 @@ def _shadows(land: Land, view: View) -> np.ndarray:
 
 def _roof(image: np.ndarray, building: Building, view: View, rng: np.random.Generator) -> None:
     """Draw a roof of two slopes, and what damage leaves of it."""
+    window, box = box_window(image.shape[:2], building.box)
+    image = image[window]
     size = image.shape[:2]
-    mask = building.mask(size) > 0
-    (x, y), (w, h), angle = building.box
+    mask = np.zeros(size, np.uint8)
+    fill_box(mask, box)
+    (x, y), (w, h), angle = box
     turn = np.deg2rad(angle + (0 if w < h else 90))  # across the ridge, which runs the long way
     across = np.array([np.cos(turn), np.sin(turn)])
     rows, columns = np.nonzero(mask)

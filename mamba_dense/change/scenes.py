@@ -25,6 +25,8 @@ from mamba_dense.change.scene_view import (
     Building,
     Land,
     View,
+    box_window,
+    fill_box,
     noise,
     render,
 )
@@ -76,6 +78,12 @@ class _Plan:
         new = (mask > 0) & (self.land.cover != cover)
         self.land.cover[new] = cover
         self.land.tone[new] = self.rng.uniform(-1, 1)
+
+    def paint_box(self, box: tuple, cover: int) -> None:
+        """`paint` on a turned rectangle."""
+        mask = np.zeros(self.size, np.uint8)
+        fill_box(mask, box)
+        self.paint(mask, cover)
 
     def count(self, side: float, least: int = 0) -> int:
         """How many things that take up `side` x `side` pixels fit, drawn at random."""
@@ -147,7 +155,7 @@ def _settle(rng: np.random.Generator, size: tuple[int, int]) -> _Plan:
     for _ in range(plan.count(110, least=1)):
         _road(plan)
     for _ in range(plan.count(130)):
-        plan.paint(_box_mask(size, _free_box(plan, (22, 34))), PLAYGROUND)
+        plan.paint_box(_free_box(plan, (22, 34)), PLAYGROUND)
     plan.taken |= np.isin(land.cover, (WATER, PLAYGROUND)).astype(np.uint8)
     for _ in range(plan.count(_LOT, least=2)):
         _build(plan)
@@ -195,22 +203,17 @@ def _free_box(plan: _Plan, sides: tuple[int, int]) -> tuple:
     return centre, extent, float(rng.uniform(0, 90))
 
 
-def _box_mask(size: tuple[int, int], box: tuple, margin: float = 0.0) -> np.ndarray:
-    (x, y), (w, h), angle = box
-    corners = cv2.boxPoints(((x, y), (w + 2 * margin, h + 2 * margin), angle))
-    mask = np.zeros(size, np.uint8)
-    cv2.fillPoly(mask, [np.round(corners).astype(np.int32)], 1)
-    return mask
-
-
 def _build(plan: _Plan, tries: int = 12) -> bool:
     """Put up a building where there is room; whether there was."""
     for _ in range(tries):
         box = _free_box(plan, (14, 30))
-        mask = _box_mask(plan.size, box)
-        if (plan.taken & _box_mask(plan.size, box, margin=3)).any():
+        (x, y), (w, h), angle = box
+        window, wide = box_window(plan.size, ((x, y), (w + 6, h + 6), angle))
+        around = np.zeros(plan.taken[window].shape, np.uint8)
+        fill_box(around, wide)
+        if (plan.taken[window] & around).any():
             continue
-        plan.taken |= mask
+        fill_box(plan.taken, box)
         height, roof = float(plan.rng.uniform(3, 7)), int(plan.rng.integers(5))
         building = Building(box, height, roof, float(plan.rng.uniform(-0.1, 0.1)))
         plan.land.buildings.append(building)
@@ -224,29 +227,29 @@ def _grow(plan: _Plan) -> None:
     kept = []
     for building in land.buildings:
         if rng.random() < 0.3:
-            mask = building.mask(plan.size)
-            plan.paint(mask, int(rng.choice([GROUND, LOW_VEGETATION], p=[0.6, 0.4])))
+            cover = rng.choice([GROUND, LOW_VEGETATION], p=[0.6, 0.4])
+            plan.paint_box(building.box, int(cover))
         else:
             kept.append(building)
     land.buildings[:] = kept
+    built = land.with_buildings() == BUILDING
     for _ in range(plan.count(64, least=1)):
-        _convert(plan)
+        _convert(plan, built)
     plan.taken |= np.isin(land.cover, (WATER, PLAYGROUND)).astype(np.uint8)
     for _ in range(plan.count(64, least=1)):
         _build(plan)
 
 
-def _convert(plan: _Plan) -> None:
-    """A round or square patch of land gets another cover."""
+def _convert(plan: _Plan, built: np.ndarray) -> None:
+    """A round or square patch of land gets another cover, but for what is `built` on it."""
     rng = plan.rng
     box = _free_box(plan, (24, 48))
+    mask = np.zeros(plan.size, np.uint8)
     if rng.random() < 0.5:
-        mask = np.zeros(plan.size, np.uint8)
         cv2.ellipse(mask, box, 1, thickness=-1)
     else:
-        mask = _box_mask(plan.size, box)
-    for building in plan.land.buildings:
-        mask &= 1 - building.mask(plan.size)
+        fill_box(mask, box)
+    mask[built] = 0
     under = np.bincount(plan.land.cover[mask > 0], minlength=len(COVERS)).argmax()
     others = [c for c in (LOW_VEGETATION, GROUND, TREE, WATER, PLAYGROUND) if c != under]
     plan.paint(mask, int(rng.choice(others)))
