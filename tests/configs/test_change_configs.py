@@ -103,7 +103,7 @@ def test_small_config_trains(name, tmp_path):
     cfg.train_cfg.update(max_iters=2, val_interval=2)
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.batch_size = 2
-        loader.dataset.update(length=4, size=(64, 64))
+        loader.dataset.update(length=4, size=(80, 80))
     notices = settle(cfg)
     model = run(cfg, notices).eval()
     assert all(p.isfinite().all() for p in model.parameters())
@@ -112,7 +112,7 @@ def test_small_config_trains(name, tmp_path):
     with torch.no_grad():
         found = model.test_step(batch)[0]
     for output in model.decode_head.outputs:
-        assert found.get(f'pred_{output}').data.shape == (1, 64, 64)
+        assert found.get(f'pred_{output}').data.shape == (1, 80, 80)
     tested = Runner.from_cfg(load_for_test(cfg, tmp_path)).test()
     assert tested and all(value == value for value in tested.values())
 

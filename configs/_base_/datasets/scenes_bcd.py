@@ -2,6 +2,7 @@
 task = 'bcd'
 size = (128, 128)
 train_pipeline = [
+    dict(type='mamba_dense.ChangeCrop', size=(64, 64), limit=0.9),
     dict(type='mmseg.RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='mamba_dense.QuarterTurn', turns=(0, 1, 2, 3)),
     dict(type='mamba_dense.ExchangeDates', prob=0.5),
@@ -15,7 +16,7 @@ train_dataloader = dict(
     dataset=dict(
         type='mamba_dense.ChangeScenes',
         task=task,
-        length=1200,
+        length=800,
         size=size,
         seed=1,
         pipeline=train_pipeline,

@@ -1,6 +1,7 @@
 # synthetic scenes of damaged buildings
 _base_ = './scenes_bcd.py'
 train_pipeline = [
+    dict(type='mamba_dense.ChangeCrop', size=(64, 64), limit=0.9),
     dict(type='mmseg.RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='mamba_dense.QuarterTurn', turns=(0, 1, 2, 3)),
     dict(type='mamba_dense.PackChange'),
