@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from mamba_dense.backbones.base import resolve_arch
 from mamba_dense.backbones.vmamba import Arch, Block
-from mamba_dense.bricks import ConvBatchNorm
+from mamba_dense.bricks import ConvNorm
 
 # name -> (axis the dates move to, first of the two axes that become one) of (B, T, H, W, C)
 RELATIONS = {'parallel': (3, 3), 'interleaved': (3, 2), 'sequential': (2, 2)}
@@ -59,29 +59,13 @@ def enlarge(x: Tensor, like: Tensor) -> Tensor:
     return y.permute(0, 2, 3, 1)
 
 
-class Project(nn.Module):
-    """Linear map of the channels, batch norm, ReLU."""
-
-    NO_DECAY = ('norm',)
-
-    def __init__(self, in_channels: int, channels: int):
-        super().__init__()
-        self.proj = nn.Linear(in_channels, channels)
-        self.norm = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, H, W, in_channels) to (B, H, W, channels)."""
-        x = self.norm(self.proj(x).permute(0, 3, 1, 2))  # (B, C, H, W)
-        return F.relu(x).permute(0, 2, 3, 1)
-
-
 class Smooth(nn.Module):
     """Two 3x3 convolutions with batch norm around which the input is added, then ReLU."""
 
     def __init__(self, channels: int):
         super().__init__()
-        self.conv1 = ConvBatchNorm(channels, channels, 3, relu=True)
-        self.conv2 = ConvBatchNorm(channels, channels, 3)
+        self.conv1 = ConvNorm(channels, channels, 3, relu=True)
+        self.conv2 = ConvNorm(channels, channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, H, W, C) to the same shape."""
@@ -145,7 +129,7 @@ class ChangeLevel(nn.Module):
             )
         # one map of the parallel relation, one for each date of the others
         maps = 1 + (len(RELATIONS) - 1) * self.DATES
-        self.fuse = Project(maps * channels, channels)
+        self.fuse = ConvNorm(maps * channels, channels, bias=True, relu=True)
         self.smooth = None if deepest else Smooth(channels)
 
     def forward(self, dates: Tensor, coarser: Tensor | None) -> Tensor:
@@ -208,7 +192,10 @@ class SemanticLevel(nn.Module):
         deepest: bool,
     ):
         super().__init__()
-        self.proj = (nn.Linear if deepest else Project)(in_channels, channels)
+        if deepest:
+            self.proj = nn.Linear(in_channels, channels)
+        else:
+            self.proj = ConvNorm(in_channels, channels, bias=True, relu=True)
         self.smooth = None if deepest else Smooth(channels)
         self.block = make_block(channels, block, drop_path)
 

@@ -19,7 +19,7 @@ def _change_decoder() -> list[tuple[str, str]]:
             part = rf'\.st_block_{n}{k}'
             rows.append((rf'{part}\.0\.', f'{level}.relations.{name}.proj.'))
             rows.append((rf'{part}\.2\.', f'{level}.relations.{name}.block.'))
-        rows.append((rf'\.fuse_layer_{n}\.0\.', f'{level}.fuse.proj.'))
+        rows.append((rf'\.fuse_layer_{n}\.0\.', f'{level}.fuse.conv.'))
         rows.append((rf'\.fuse_layer_{n}\.1\.', f'{level}.fuse.norm.'))
         rows.append((rf'\.smooth_layer_{n}\.', f'{level}.smooth.'))
     return rows
@@ -34,7 +34,7 @@ def _semantic_decoder() -> list[tuple[str, str]]:
             rows.append((rf'\.st_block_{n}_semantic\.2\.', f'{level}.block.'))
         else:
             rows.append((rf'\.st_block_{n}_semantic\.1\.', f'{level}.block.'))
-            rows.append((rf'\.trans_layer_{n}\.0\.', f'{level}.proj.proj.'))
+            rows.append((rf'\.trans_layer_{n}\.0\.', f'{level}.proj.conv.'))
             rows.append((rf'\.trans_layer_{n}\.1\.', f'{level}.proj.norm.'))
         rows.append((rf'\.smooth_layer_{n}_semantic\.', f'{level}.smooth.'))
     return rows

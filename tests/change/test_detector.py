@@ -221,7 +221,7 @@ def test_the_authors_file_loads(root, tmp_path):
     assert torch.equal(ours.flatten(), source['encoder.layers.2.blocks.3.op.Ds'])
     del source['decoder.fuse_layer_2.0.bias']
     torch.save(source, tmp_path / 'bcd.pth')
-    with pytest.raises(ValueError, match=r'1 missing .*levels\.1\.fuse\.proj\.bias'):
+    with pytest.raises(ValueError, match=r'1 missing .*levels\.1\.fuse\.conv\.bias'):
         load_weights(model, tmp_path / 'bcd.pth', keymap=MambaBCD.AUTHOR_KEYS)
 
 
