@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import baselines
 import torch
 from registry import CASES, Case, contenders
 from torch import Tensor
@@ -27,7 +28,8 @@ import mamba_kernels
 FORWARD_LIMIT, GRADIENT_LIMIT = 5e-7, 2e-6  # of the largest value, against float64
 COLUMNS = (
     *('device', 'torch', 'threads', 'clock', 'case', 'mode', 'contender', 'rounds'),
-    *('median_ms', 'min_ms', 'max_ms', 'ratio_to_lean', 'ratio_to_chunked', 'updates_per_s'),
+    *('median_ms', 'min_ms', 'max_ms', 'updates_per_s', 'ratio_to_lean', 'ratio_to_chunked'),
+    *(f'ratio_to_{name}' for name in baselines.BASELINES),
 )
 SLOW_CALL, TURN = 0.1, 0.05  # seconds: a slower call is timed alone, a faster one for a turn
 Contender = Callable[[Sequence[Tensor]], Tensor]
@@ -65,12 +67,15 @@ def faults(case: Case, names: Sequence[str], device: str) -> list[str]:
     dy = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1)).to(device)
     expected_grads = torch.autograd.grad(expected, exact, dy.double())
     found = []
-    for contender in names:
+    others = baselines.contenders(small, True, device)
+    for contender, run in {**contenders(small, names), **others}.items():
         tensors = make_inputs(small, device)
-        out = small.run(tensors, contender)
+        out = run(tensors)
         grads = torch.autograd.grad(out, tensors, dy)
         labels = ('output', *small.inputs())
         limits = (FORWARD_LIMIT, *[GRADIENT_LIMIT] * len(grads))
+        if contender not in names:
+            limits = (baselines.LIMIT,) * len(labels)
         pairs = zip((out.detach(), *grads), (expected.detach(), *expected_grads), strict=True)
         for label, limit, (value, wanted) in zip(labels, limits, pairs, strict=True):
             error = relative_error(value, wanted)
@@ -107,9 +112,10 @@ def measure(case: Case, names: Sequence[str], train: bool, rounds: int, device: 
     if device == 'cuda':
         clock = gpu_clock
     tensors = make_inputs(case, device)
+    others = baselines.contenders(case, train, device)
     times: dict[str, list[float]] = {}
     for turn in range(rounds + 1):
-        for name, contender in contenders(case, names).items():
+        for name, contender in {**contenders(case, names), **others}.items():
             value = timed(contender, tensors, train, clock)
             if turn > 0:
                 times.setdefault(name, []).append(value)
@@ -131,15 +137,16 @@ def measure(case: Case, names: Sequence[str], train: bool, rounds: int, device: 
             'ratio_to_lean': round(median['lean loop'] / median[name], 2),
             'updates_per_s': f'{case.updates() / median[name] * 1e3:.3g}',
         }
-        if 'chunked' in median:
-            row['ratio_to_chunked'] = round(median['chunked'] / median[name], 2)
+        for other in ('chunked', *others):
+            if other in median:
+                row[f'ratio_to_{other}'] = round(median[other] / median[name], 2)
         rows.append(row)
     return rows
 
 
 def show(row: dict) -> None:
     print(
-        f'{row["case"]:14}{row["mode"]:18}{row["threads"]} thread(s)  {row["contender"]:10}'
+        f'{row["case"]:14}{row["mode"]:18}{row["threads"]} thread(s)  {row["contender"]:12}'
         f'{row["median_ms"]:10.2f} ms  ({row["min_ms"]:.2f} to {row["max_ms"]:.2f})'
         f'{row["ratio_to_lean"]:8.1f}x lean',
         flush=True,
@@ -171,6 +178,7 @@ def main() -> int:
     if wrong:
         print('not timed, since results are wrong:', *wrong, sep='\n  ', file=sys.stderr)
         return 1
+    print(*baselines.left_out(cases, options.device), sep='\n')
     with options.out.open('w', newline='') as handle:
         writer = csv.DictWriter(handle, COLUMNS, restval='', lineterminator='\n')
         writer.writeheader()
