@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 import platform
 import statistics
 import sys
@@ -22,8 +23,10 @@ import baselines
 import torch
 from registry import CASES, Case, contenders
 from torch import Tensor
+from tune import tune
 
 import mamba_kernels
+from mamba_kernels import launch_table
 
 FORWARD_LIMIT, GRADIENT_LIMIT = 5e-7, 2e-6  # of the largest value, against float64
 COLUMNS = (
@@ -153,32 +156,63 @@ def show(row: dict) -> None:
     )
 
 
-def main() -> int:
+def tune_here(cases: Sequence[Case]) -> int:
+    """Search the launch table of this GPU over the cases; 0."""
+    from triton.errors import TritonError
+
+    def milliseconds(case: Case) -> float:
+        if faults(case, ['triton'], 'cuda'):
+            return math.inf
+        tensors = make_inputs(case, 'cuda')
+        call(lambda given: case.run(given, 'triton'), tensors, True)  # compiles
+        return timed(lambda given: case.run(given, 'triton'), tensors, True, gpu_clock)
+
+    file = launch_table.path()
+    failures = (RuntimeError, ValueError, TritonError)
+    found = tune(cases, milliseconds, torch.cuda.get_device_name(), file, failures=failures)
+    print(f'{len(found)} rows written to {file}' if found else 'the table is as good: left alone')
+    return 0
+
+
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--cases', nargs='+', default=[case.name for case in CASES])
+    known = {case.name: case for case in CASES}
+    parser.add_argument('--cases', nargs='+', default=list(known))
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
     parser.add_argument('--backends', nargs='+', help='by default cpu chunked, or triton chunked')
     parser.add_argument('--threads', nargs='+', type=int, default=[1])
     parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument(
+        '--tune', action='store_true', help='search the launch table of this GPU, time nothing else'
+    )
     parser.add_argument('--out', type=Path, default=Path('results.csv'))
     options = parser.parse_args()
     if options.device == 'cuda' and not torch.cuda.is_available():
         parser.error('--device cuda: no CUDA device is available')
+    if options.tune and options.device != 'cuda':
+        parser.error('--tune searches the launches of a GPU: add --device cuda')
     if options.backends is None:
         options.backends = ['triton' if options.device == 'cuda' else 'cpu', 'chunked']
-    known = {case.name: case for case in CASES}
     for name in options.cases:
         if name not in known:
             parser.error(f'--cases {name} is not known; known: {", ".join(known)}')
     for name in options.backends:
         if name not in mamba_kernels.available_backends():
             parser.error(f'--backends {name} is not available on this machine')
-    cases = [known[name] for name in options.cases]
-    wrong = [line for case in cases for line in faults(case, options.backends, options.device)]
+    options.cases = [known[name] for name in options.cases]
+    return options
+
+
+def main() -> int:
+    options = parse_args()
+    cases, names, device = options.cases, options.backends, options.device
+    wrong = [line for case in cases for line in faults(case, names, device)]
     if wrong:
         print('not timed, since results are wrong:', *wrong, sep='\n  ', file=sys.stderr)
         return 1
-    print(*baselines.left_out(cases, options.device), sep='\n')
+    if options.tune:
+        return tune_here(cases)
+    print(*baselines.left_out(cases, device), sep='\n')
     with options.out.open('w', newline='') as handle:
         writer = csv.DictWriter(handle, COLUMNS, restval='', lineterminator='\n')
         writer.writeheader()
@@ -186,9 +220,7 @@ def main() -> int:
             torch.set_num_threads(threads)
             for case in cases:
                 for train in (False, True):
-                    for row in measure(
-                        case, options.backends, train, options.rounds, options.device
-                    ):
+                    for row in measure(case, names, train, options.rounds, device):
                         writer.writerow(row)
                         handle.flush()
                         show(row)
