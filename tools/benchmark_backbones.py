@@ -169,6 +169,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--rounds', type=int, default=9)
     parser.add_argument('--threads', type=int, help='CPU threads; default: torch decides')
     parser.add_argument('--device', default='cpu')
+    parser.add_argument('--no-chunked', action='store_true', help='leave the chunked scans out')
     parser.add_argument('--out', type=Path, help='folder for backbones.csv and profile.txt')
     return parser.parse_args(argv)
 
@@ -182,7 +183,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(machine(args.device))
     rows, profiles = [], []
     for i, size in enumerate(args.sizes):
-        added, seen = compare(size, args.rounds, args.device, chunked=i == 0)
+        added, seen = compare(
+            size, args.rounds, args.device, chunked=i == 0 and not args.no_chunked
+        )
         rows += added
         profiles.append(seen)
         for row in added:
