@@ -49,6 +49,7 @@ def test_networks_run_in_the_chunked_form(missing, tmp_path):
     assert 'cpu' not in backends.split() and 'chunked' in backends.split()
     reason = 'no C++ compiler' if missing == 'path' else 'MAMBA_KERNELS_BUILD=0'
     assert notices.count('cannot run here') == 1 and reason in notices
+    assert 'the chunked backend serves instead' in notices
     assert explained.startswith('selective_scan: chunked serves (chosen by itself)')
     assert reason in explained
     assert not (tmp_path / 'cache').exists()
