@@ -112,6 +112,30 @@ def check_frozen(model: nn.Module, x: Tensor, stages: int, untrained: set[str]) 
         assert (grads[name] is None) == (id(p) in ids or name in untrained), name
 
 
+def check_norm_eval(model: nn.Module, x: Tensor) -> None:
+    """Training leaves the statistics alone; what the norms learn still learns."""
+    norms = batch_norms(model)
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    assert model.train() is model and model.training
+    assert not any(norm.training for norm in norms)
+    gradients(model, x)
+    for name, value in model.named_buffers():
+        assert torch.equal(value, before[name]), f'{name} has changed'
+    assert all(norm.weight.grad is not None for norm in norms)
+    model.norm_eval = False
+    assert all(norm.training for norm in batch_norms(model.train()))
+
+
+def check_no_decay(model: nn.Module) -> None:
+    """Each name that a class spares weight decay is one of its members: a slip would decay."""
+    for path, module in model.named_modules():
+        for member in getattr(module, 'NO_DECAY', ()):
+            part = module
+            for name in member.split('.'):
+                assert hasattr(part, name), f'{path or "the backbone"} has no {member}'
+                part = getattr(part, name)
+
+
 def check_state_dict(build, x: Tensor, tmp_path) -> None:
     torch.manual_seed(1)
     source = build()

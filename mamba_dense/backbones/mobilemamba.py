@@ -136,15 +136,14 @@ class InvertedMerging(nn.Module):
     def __init__(self, channels: int, out_channels: int):
         super().__init__()
         hidden = 4 * channels
-        self.conv1 = ConvNorm(channels, hidden)
-        self.conv2 = ConvNorm(hidden, hidden, 3, stride=2, groups=hidden)
+        self.conv1 = ConvNorm(channels, hidden, relu=True)
+        self.conv2 = ConvNorm(hidden, hidden, 3, stride=2, groups=hidden, relu=True)
         self.se = SqueezeExcite(hidden, channels)
         self.conv3 = ConvNorm(hidden, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), C')."""
-        x = F.relu(self.conv2(F.relu(self.conv1(x))))
-        return self.conv3(self.se(x))
+        return self.conv3(self.se(self.conv2(self.conv1(x))))
 
 
 class Downsample(nn.Module):
@@ -217,7 +216,6 @@ _TRUNK = (
     (r'\.bn\.', '.norm.'),
 )
 _RESHAPE = (
-    r'\.se\.fc[12]\.weight$',
     r'\.ss2d\.(A_log|D)$',
     r'\.scan\.(ss2d|band)_scale$',
 )
