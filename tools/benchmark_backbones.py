@@ -92,7 +92,7 @@ def networks(device: str) -> dict[str, Callable[[Tensor], object]]:
     modules = {'VMamba-T': vmamba, **{name: m for name, m in beside.items() if m is not None}}
     for module in modules.values():
         module.train(False)
-        module.to(device)
+        module.to(device, memory_format=torch.channels_last)
 
     def chunked(x: Tensor) -> object:
         with use_backend('chunked'):

@@ -9,40 +9,15 @@ class ChannelLastConv2d(nn.Conv2d):
     """`nn.Conv2d` whose door is (B, H, W, C).
 
     The convolution takes the permuted view, which is torch's channels_last memory format; its
-    result is contiguous again after the permute back wherever the library keeps that format. The
-    weight is kept in that format too, else it would be turned at every call; and an image, which
-    comes channel-first, is turned before the convolution instead of its result after it.
+    result is contiguous again after the permute back wherever the library keeps that format. An
+    image, which comes channel-first, is turned before the convolution: its result is larger.
+    `module.to(memory_format=torch.channels_last)` keeps the weights from being turned at each call.
     """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        *,
-        stride: int = 1,
-        padding: int = 0,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = True,
-    ):
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            groups=groups,
-            bias=bias,
-        )
-        weight = self.weight.detach().to(memory_format=torch.channels_last)
-        self.weight = nn.Parameter(weight)  # (C', C / groups, k, k)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve x (B, H, W, C) to (B, H', W', C'), contiguous."""
-        x = super().forward(x.permute(0, 3, 1, 2))  # (B, C', H', W')
-        return x.permute(0, 2, 3, 1).contiguous()
+        x = x.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)  # (B, C, H, W)
+        return super().forward(x).permute(0, 2, 3, 1).contiguous()
 
 
 class CausalConv1d(nn.Conv1d):
