@@ -2,6 +2,11 @@
 
     python tools/infer.py IMAGE_OR_FOLDER --model CONFIG_OR_NAME --checkpoint FILE --out DIR
 
+Change networks take two dates, GeoTIFF of any size, other rasters or pictures, or two folders of
+them with the same names; a run that was stopped goes on when it is started again:
+
+    python tools/infer.py BEFORE AFTER --model CONFIG_OR_NAME --checkpoint FILE --out DIR
+
 A picture that cannot be used is reported and the others are predicted; the exit status is then 1.
 """
 
@@ -9,11 +14,23 @@ import argparse
 import logging
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from mamba_dense.apis import find_images, init_model, list_models
+from torch import nn
+
+from mamba_dense.apis import (
+    ImageError,
+    RasterOptions,
+    find_images,
+    infer_change_raster,
+    init_model,
+    list_models,
+)
+from mamba_dense.apis.change import is_change_detector
 from mamba_dense.apis.folder import Options, Outcome, predict_folder
 from mamba_dense.apis.progress import Progress, duration
+from mamba_dense.apis.raster import find_pairs
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,7 +38,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('source', type=Path, nargs='?', help='image, or folder of images')
+    parser.add_argument(
+        'source', type=Path, nargs='*', help='image or folder of images; of change networks two'
+    )
     parser.add_argument('--model', help='config file, or a name shown by --list')
     parser.add_argument(
         '--checkpoint', help='weights, path or address; default: the published file of a name'
@@ -44,17 +63,34 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--trusted', action='store_true', help='run the code inside a checkpoint that needs it'
     )
+    change = parser.add_argument_group('change networks')
+    change.add_argument(
+        '--bands', type=int, nargs='+', help='numbers of the bands to take of each date, from 1'
+    )
+    change.add_argument(
+        '--probabilities', action='store_true', help='write the probability of every class too'
+    )
+    change.add_argument(
+        '--cluster', metavar='ADDRESS', help='predict on a Ray cluster; `local`: processes here'
+    )
     parser.add_argument('--list', action='store_true', help='show the names of models and stop')
     args = parser.parse_args()
-    if not args.list and (args.source is None or args.model is None):
+    check_args(parser, args)
+    return args
+
+
+def check_args(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Stop with the reason where arguments are missing or do not fit together."""
+    if not args.list and (not args.source or args.model is None):
         parser.error('the following are required: source (image or folder) and --model')
+    if len(args.source) > 2:
+        parser.error(f'{len(args.source)} sources: allowed is one, or two dates of change networks')
     if args.tile is None and args.overlap is not None:
         parser.error(f'--overlap {args.overlap} is of tiles; give --tile too')
     if args.tile is not None and not 0 <= (args.overlap or 0) < args.tile:
         parser.error(f'--tile {args.tile} --overlap {args.overlap}: allowed is 0 <= overlap < tile')
     if not 0.0 <= args.opacity <= 1.0:
         parser.error(f'--opacity {args.opacity}: allowed is 0 to 1')
-    return args
 
 
 def describe(outcome: Outcome) -> str:
@@ -67,10 +103,84 @@ def describe(outcome: Outcome) -> str:
     return f'{outcome.path}: {shown}'
 
 
+def tile_progress() -> Callable[[int, int], None]:
+    """Shows how far the tiles of one picture after the other are."""
+    shown: list[Progress] = []
+
+    def on_tile(done: int, total: int) -> None:
+        if not shown or done <= shown[0].done:
+            shown[:] = [Progress('tiles', total)]
+        shown[0].step_to(done)
+
+    return on_tile
+
+
 def run(args: argparse.Namespace) -> int:
     """Predict; the number of pictures that failed."""
-    count = len(find_images(args.source, args.out))
+    for path in args.source:
+        if not path.exists():
+            raise ImageError(f'{path}: no such file or folder.')
     model = init_model(args.model, args.checkpoint, args.device, trusted=args.trusted)
+    if is_change_detector(model):
+        return run_change(args, model)
+    if len(args.source) > 1 or args.bands or args.probabilities or args.cluster:
+        raise ValueError(
+            f'{args.model} takes one picture or folder; two dates, --bands, --probabilities and '
+            '--cluster are of change networks.'
+        )
+    return run_pictures(args, model, args.source[0])
+
+
+def run_change(args: argparse.Namespace, model: nn.Module) -> int:
+    """Predict pairs of dates; the number of files that failed."""
+    if len(args.source) < 2:
+        raise ImageError(
+            f'{args.source[0]} has no partner: {args.model} takes two dates, BEFORE AFTER.'
+        )
+    pairs, alone = find_pairs(*args.source)
+    options = RasterOptions(
+        tile=args.tile or RasterOptions.tile,
+        overlap=args.overlap,
+        bands=args.bands,
+        value_range=tuple(args.range) if args.range else None,
+        probabilities=args.probabilities,
+        cluster=args.cluster,
+    )
+    failed = list(alone)
+    for name, (before, after) in pairs.items():
+        try:
+            done = infer_change_raster(
+                model, before, after, args.out / name, options, tile_progress()
+            )
+        except (ValueError, MemoryError, RuntimeError, AssertionError) as error:
+            failed.append(str(error))
+            continue
+        for notice in done.notices:
+            print(f'note: {notice}', file=sys.stderr)
+        found = [
+            row for row in done.table if row['pixels'] != '0' and row['class'] not in ('', '0')
+        ]
+        shares = ', '.join(f'{r["output"]} {r["name"]} {float(r["share"]):.1%}' for r in found)
+        print(
+            f'{before} {after}: {shares or "no change"}; {done.regions} regions; '
+            f'{duration(done.seconds)}: {args.out / name}',
+            flush=True,
+        )
+    return report(failed)
+
+
+def report(failed: list[str]) -> int:
+    """Show what failed; how many."""
+    if failed:
+        print(f'{len(failed)} failed:', file=sys.stderr)
+    for text in failed:
+        print(f'  {text}', file=sys.stderr)
+    return len(failed)
+
+
+def run_pictures(args: argparse.Namespace, model: nn.Module, source: Path) -> int:
+    """Predict pictures one by one; the number of those that failed."""
+    count = len(find_images(source, args.out))
     options = Options(
         value_range=tuple(args.range) if args.range else None,
         tile=args.tile,
@@ -78,31 +188,20 @@ def run(args: argparse.Namespace) -> int:
         opacity=args.opacity,
         score=args.score,
     )
-    tiles: list[Progress] = []
-
-    def on_tile(done: int, total: int) -> None:
-        if done == 1:
-            tiles[:] = [Progress('tiles', total)]
-        tiles[0].step()
-
     progress = Progress('pictures', count)
     start = time.monotonic()
     failed = []
-    for outcome in predict_folder(model, args.source, args.out, options, on_tile):
+    for outcome in predict_folder(model, source, args.out, options, tile_progress()):
         progress.clear()
         print(describe(outcome), flush=True)
         progress.step()
         if outcome.error:
-            failed.append(outcome)
+            failed.append(outcome.error)
     print(
         f'{count - len(failed)} of {count} pictures in {duration(time.monotonic() - start)}: '
         f'{args.out}'
     )
-    if failed:
-        print(f'{len(failed)} failed:', file=sys.stderr)
-    for outcome in failed:
-        print(f'  {outcome.error}', file=sys.stderr)
-    return len(failed)
+    return report(failed)
 
 
 def main() -> int:

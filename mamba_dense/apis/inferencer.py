@@ -19,6 +19,7 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 from torch import Tensor, nn
 
 from ..weights import load_model_weights
+from .change import is_change_detector
 from .images import ImageError, check_image, read_image, to_bytes
 from .instances import Instances, from_sample, is_detector
 from .large_image import count_tiles, predict_bands
@@ -174,6 +175,8 @@ def _infer_one(
     overlap: int | None,
     on_tile: Callable[[int, int], None] | None,
 ) -> Prediction | Instances | Label:
+    if is_change_detector(model):
+        raise ValueError(f'{type(model).__name__} takes two dates: use infer_change.')
     channels = input_channels(model)
     if isinstance(image, np.ndarray):
         name, pixels = 'image', image

@@ -65,6 +65,8 @@ def find_model(config: str | Path | Config) -> ModelSource:
     """
     source = _find(config)
     scope = source.cfg.get('default_scope')
+    if scope == 'mamba_dense' and 'decode_head' in source.cfg.model:
+        scope = 'mmseg'
     if scope in _EXTRAS and importlib.util.find_spec(scope) is None:
         raise ModuleNotFoundError(
             f'{source.name} is a network of {scope}, which is not installed: '

@@ -41,7 +41,11 @@ class Progress:
 
     def step(self, note: str = '') -> None:
         """One step more is done; `note` says which."""
-        self.done += 1
+        self.step_to(self.done + 1, note)
+
+    def step_to(self, done: int, note: str = '') -> None:
+        """`done` steps are done, some perhaps by an earlier run."""
+        self.done = done
         now = time.monotonic()
         if self.done < self.total and now - self._shown < self._pause:
             return
