@@ -5,6 +5,7 @@ disk. Each worker predicts with as many threads as the driver has, so its number
 """
 
 import importlib.util
+import socket
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 
@@ -17,6 +18,8 @@ from .change import predict_dates
 Key = tuple[int, int]
 # tiles sent to a worker ahead of its work, and times that a lost one is started again
 _AHEAD, _RETRIES = 2, 3
+# seconds that a cluster has to answer
+_WAIT = 10
 
 
 class TileWorker:
@@ -47,6 +50,13 @@ def require_ray() -> ModuleType:
     return ray
 
 
+def _knock(address: str) -> None:
+    """Refuse an address where nothing listens; Ray itself waits for minutes."""
+    host, colon, port = address.rpartition(':')
+    if colon and port.isdigit() and '/' not in host:
+        socket.create_connection((host, int(port)), timeout=_WAIT).close()
+
+
 class Cluster:
     """Workers of a Ray cluster, each with the network.
 
@@ -65,8 +75,9 @@ class Cluster:
         device = next(model.parameters()).device.type
         needs = {'num_cpus': threads, 'num_gpus': 1 if device == 'cuda' else 0}
         try:
+            _knock(address)
             self._ray.init(address=address, log_to_driver=False, logging_level='ERROR')
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise ConnectionError(
                 f'no Ray cluster answers at {address!r} ({error}); start one by `ray start '
                 '--head`, or take --cluster local.'
@@ -102,6 +113,9 @@ class Cluster:
         """Scores of each job's pixels by its key, in the order in which they are done.
 
         Jobs are taken from their iterator when a worker has room for one.
+
+        Raises:
+            RuntimeError: a worker failed and could not be started again.
         """
         running: dict = {}  # reference -> (key, worker)
         idle = self._workers * _AHEAD
@@ -115,5 +129,12 @@ class Cluster:
                 return
             done, _ = self._ray.wait(list(running), num_returns=1)
             key, worker = running.pop(done[0])
-            yield key, self._ray.get(done[0])
+            try:
+                scores = self._ray.get(done[0])
+            except self._ray.exceptions.RayError as error:
+                raise RuntimeError(
+                    f'a worker of the Ray cluster failed at tile {key}: {error}; what is done is '
+                    'kept, start the same command again.'
+                ) from error
+            yield key, scores
             idle.append(worker)

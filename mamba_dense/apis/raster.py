@@ -64,6 +64,8 @@ class RasterPair:
     Attributes:
         height, width: pixels.
         crs: the projection, or None; `transform`: from (column, row) to its coordinates.
+        placed: whether the rasters say where they lie.
+        pixel_area: square metres of a pixel; None where the projection is in degrees or absent.
 
     Raises:
         ImageError: a file is missing or cannot be read, its bands or values do not fit the
@@ -97,6 +99,11 @@ class RasterPair:
             raise
         self.height, self.width = self.files[0].height, self.files[0].width
         self.crs, self.transform = self.files[0].crs, self.files[0].transform
+        self.placed = self.crs is not None and not self.transform.is_identity
+        self.pixel_area: float | None = None
+        if self.placed and self.crs.is_projected:
+            metres = self.crs.linear_units_factor[1]
+            self.pixel_area = abs(self.transform.determinant) * metres**2
 
     def __enter__(self) -> 'RasterPair':
         return self
@@ -109,19 +116,6 @@ class RasterPair:
         for file in self.files:
             file.close()
         self._env.__exit__()
-
-    @property
-    def placed(self) -> bool:
-        """Whether the rasters say where they lie."""
-        return self.crs is not None and not self.transform.is_identity
-
-    @property
-    def pixel_area(self) -> float | None:
-        """Square metres of a pixel; None where the projection is in degrees or absent."""
-        if not self.placed or not self.crs.is_projected:
-            return None
-        metres = self.crs.linear_units_factor[1]
-        return abs(self.transform.determinant) * metres**2
 
     def identity(self) -> list[list[Any]]:
         """What tells whether the files are still the same: name, bytes, time of change."""
@@ -271,22 +265,29 @@ def _check_grid(before: Any, after: Any) -> None:
                 f'{before.name} has {what} {one or "none"}, {after.name} {other or "none"}; both '
                 'dates must lie on one grid: warp one onto the other first (gdalwarp, rio warp).'
             )
-    corners = ((0, 0), (before.width, 0), (0, before.height), (before.width, before.height))
-    back = ~before.transform
-    away = max(math.dist(corner, back * (after.transform * corner)) for corner in corners)
+    width, height = before.width, before.height
+    corners = np.array([(0, 0), (width, 0), (0, height), (width, height)], float)
+    there = place(~before.transform, place(after.transform, corners))
+    away = np.hypot(*(there - corners).T).max()
     if away > _APART:
         raise ImageError(
             f'{before.name} and {after.name} lie up to {away:.2f} pixels apart '
-            f'({_place(before)} and {_place(after)}); both dates must lie on one grid: warp one '
+            f'({_bounds(before)} and {_bounds(after)}); both dates must lie on one grid: warp one '
             'onto the other first (gdalwarp, rio warp).'
         )
+
+
+def place(transform: Any, points: np.ndarray) -> np.ndarray:
+    """Points (n, 2) under an affine transform."""
+    a, b, c, d, e, f = transform[:6]
+    return points @ np.array([[a, d], [b, e]]) + (c, f)
 
 
 def _by(file: Any) -> str:
     return f'{file.width}x{file.height}'
 
 
-def _place(file: Any) -> str:
+def _bounds(file: Any) -> str:
     return 'bounds ' + ' '.join(f'{value:.9g}' for value in file.bounds)
 
 

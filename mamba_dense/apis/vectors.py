@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from ..weights.save import atomic_write
-from .raster import RasterPair, require_rasterio
+from .raster import RasterPair, place, require_rasterio
 
 # rows that are outlined at once, and rows up to which a region is kept in one piece
 STRIP, TALLEST = 256, 4096
 _BATCH = 500
+# a degree in steps of a tenth of a millimetre
+_DIGITS = 9
 _LONGITUDE_LATITUDE = 'EPSG:4326'
 
 
@@ -102,7 +104,6 @@ def write_geojson(
         describe: from a value to the properties of its regions; `pixels` and, where a pixel has
             one size, `area_m2` are added.
     """
-    warp = require_rasterio().warp
     area, count = pair.pixel_area, 0
 
     def feature(region: Region, geometry: Mapping[str, Any]) -> str:
@@ -116,9 +117,7 @@ def write_geojson(
         with part.open('w') as file:
             file.write('{"type": "FeatureCollection", "features": [')
             while batch := list(itertools.islice(found, _BATCH)):
-                shapes = [_geometry(region, pair) for region in batch]
-                if pair.placed:
-                    shapes = warp.transform_geom(pair.crs, _LONGITUDE_LATITUDE, shapes, precision=9)
+                shapes = _placed(batch, pair)
                 for region, shape in zip(batch, shapes, strict=True):
                     file.write((',\n' if count else '\n') + feature(region, shape))
                     count += 1
@@ -128,12 +127,16 @@ def write_geojson(
     return count
 
 
-def _geometry(region: Region, pair: RasterPair) -> dict[str, Any]:
-    rings = []
-    for ring in region.rings:
-        points = ring
-        if pair.placed:
-            a, b, c, d, e, f = pair.transform[:6]
-            points = ring @ np.array([[a, d], [b, e]]) + (c, f)
-        rings.append(points.tolist())
-    return {'type': 'Polygon', 'coordinates': rings}
+def _placed(batch: Sequence[Region], pair: RasterPair) -> list[dict[str, Any]]:
+    """Geometries of regions, in longitude and latitude where the rasters are placed."""
+    counts = [len(ring) for region in batch for ring in region.rings]
+    points = np.concatenate([ring for region in batch for ring in region.rings])
+    if pair.placed:
+        x, y = place(pair.transform, points).T
+        warped = require_rasterio().warp.transform(pair.crs, _LONGITUDE_LATITUDE, x, y)
+        points = np.round(np.transpose(warped), _DIGITS)
+    rings = iter(np.split(points, np.cumsum(counts)[:-1]))
+    return [
+        {'type': 'Polygon', 'coordinates': [next(rings).tolist() for _ in region.rings]}
+        for region in batch
+    ]

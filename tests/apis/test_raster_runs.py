@@ -92,7 +92,7 @@ def test_killed_in_the_middle(root, network, pair, unbroken, tmp_path):
         init_model(*network, 'cpu'), *pair, out, OPTIONS, lambda at, total: steps.append(at)
     )
     assert any('went on' in notice for notice in done.notices)
-    assert steps[0] > 20 and steps[-1] == 81  # of 9 x 9 tiles
+    assert steps[0] > 20 and steps[-1] == 90  # of 10 x 9 tiles
     assert contents(out) == unbroken
     assert sorted(os.listdir(out)) == sorted(RESULTS)
 
@@ -122,6 +122,7 @@ def measure(network, folder, side, tile):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found['pixels'] == side**2
+    print(f'peak memory in MB: {[round(peak / 1e6) for peak in found["peaks"]]}')
     return found['peaks']
 
 
@@ -134,8 +135,9 @@ def test_memory_does_not_grow_with_the_raster(network, tmp_path):
 @pytest.mark.full
 @pytest.mark.timeout(3000)
 def test_memory_of_ten_thousand_squared(network, tmp_path):
-    _, large = measure(network, tmp_path, 10000, 512)
+    small, large = measure(network, tmp_path, 10000, 512)
     assert large < 3e9
+    assert large - small < 300e6  # of which the cache of GDAL may take 134 MB
 
 
 def test_cluster(network, pair, unbroken, tmp_path):
