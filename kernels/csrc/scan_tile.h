@@ -32,10 +32,12 @@ constexpr int FORWARD_STATES = 16;
 constexpr int FORWARD_STATES = 4;
 #endif
 constexpr int BACKWARD_STATES = 4;
+constexpr int SIDE_BY_SIDE = 4;  // decays computed together, so that their latencies overlap
 
 template <int NB, bool FRESH>
 MAMBA_INLINE void scan_states(int steps, const vec* delta, const vec* delta_x, const Rows& rows, int first, const vec* A2,
                               vec* state, vec* y) {
+  constexpr int SIDE = NB < SIDE_BY_SIDE ? NB : SIDE_BY_SIDE;
   vec h[NB];
 #pragma GCC unroll 16
   for (int n = 0; n < NB; ++n) h[n] = state[n];
@@ -45,9 +47,12 @@ MAMBA_INLINE void scan_states(int steps, const vec* delta, const vec* delta_x, c
     const vec step = delta[t], input = delta_x[t];
     vec sum[2] = {FRESH ? vec{} : y[t], vec{}};
 #pragma GCC unroll 16
-    for (int n = 0; n < NB; ++n) {
-      h[n] = exp2_of(step * A2[n]) * h[n] + input * B[n];
-      sum[n % 2] += h[n] * C[n];
+    for (int n = 0; n < NB; n += SIDE) {
+      Pack<SIDE> decay;
+      MAMBA_EACH(SIDE) decay.at[i] = step * A2[n + i];
+      decay = exp2_of(decay);
+      MAMBA_EACH(SIDE) h[n + i] = decay.at[i] * h[n + i] + input * B[n + i];
+      MAMBA_EACH(SIDE) sum[i % 2] += h[n + i] * C[n + i];
     }
     y[t] = NB > 1 ? sum[0] + sum[1] : sum[0];
   }
@@ -102,13 +107,14 @@ MAMBA_INLINE void recompute(int steps, const GradTile& tile, const Rows& rows, i
   for (int t = 0; t < steps; ++t) {
     const float* B = rows.B[t] + first;
     const vec step = tile.delta[t], input = tile.delta_x[t];
-#pragma GCC unroll 4
-    for (int n = 0; n < NB; ++n) {
-      const vec decay = exp2_of(step * A2[n]);
-      const vec carried = decay * h[n];
-      scratch->decay[t * NB + n] = decay;
-      scratch->carried[t * NB + n] = carried;
-      h[n] = carried + input * B[n];
+    Pack<NB> decay;
+    MAMBA_EACH(NB) decay.at[i] = step * A2[i];
+    decay = exp2_of(decay);
+    MAMBA_EACH(NB) {
+      const vec carried = decay.at[i] * h[i];
+      scratch->decay[t * NB + i] = decay.at[i];
+      scratch->carried[t * NB + i] = carried;
+      h[i] = carried + input * B[i];
     }
   }
 }
