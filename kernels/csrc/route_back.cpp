@@ -31,12 +31,7 @@ struct BackBlock {
 // Where every route visits all tokens, the skips of dx are one product of the first route, and dD is the same for all.
 MAMBA_INLINE bool has_gaps(const RouteScan& scan) { return scan.steps < scan.tokens; }
 
-MAMBA_INLINE void fetch_back(const RouteScan& scan, const Block& block, int64_t token) {
-  const int64_t at = token * scan.dim + block.channel;
-  fetch(scan.x + at);
-  fetch(scan.dy + at);
-  fetch(scan.dx + at);
-}
+constexpr int SWEEP = 1;  // steps whose rows are loaded together
 
 // ---- one state: nothing but the step sizes, decays and carried states of a tile leaves the registers
 
@@ -45,16 +40,19 @@ struct OneState {
   vec dB[TILE], dC[TILE];
 };
 
+// A tile is gone through from its first step to its last and back. Its rows are fetched AHEAD steps before their use, no
+// earlier: those of a column may all fall into the same few places of a cache.
 template <int G>
 MAMBA_INLINE vec replay_steps(const RouteScan& scan, const Block& block, const Tokens& tokens, int t, vec h,
                               OneState* tile) {
+  MAMBA_EACH(G) fetch(scan.x + tokens.at(t + i + AHEAD) * scan.dim + block.channel);
   const int rank = static_cast<int>(scan.rank);
   const Pack<G> delta = softplus(raw_steps<G>(block, tokens.dt + t, rank), tile->slope + t);
   Pack<G> decay = delta;
   MAMBA_EACH(G) decay.at[i] *= block.A2[0];
   decay = exp2_of(decay);
   MAMBA_EACH(G) {
-    const vec x = load_first(scan.x + tokens.token[t + i] * scan.dim + block.channel, block.count);
+    const vec x = load_first(scan.x + tokens.at(t + i) * scan.dim + block.channel, block.count);
     const vec carried = decay.at[i] * h;
     h = carried + delta.at[i] * x * tokens.dt[t + i][rank];
     tile->delta[t + i] = delta.at[i], tile->decay[t + i] = decay.at[i], tile->carried[t + i] = carried;
@@ -62,44 +60,68 @@ MAMBA_INLINE vec replay_steps(const RouteScan& scan, const Block& block, const T
   return h;
 }
 
-// FRESH: the first block of the chunk writes dB and dC. SKIP: the skip of dx and dD are done here. ADD: dx has a value.
-template <bool FRESH, bool SKIP, bool ADD>
-static void sweep_steps(const RouteScan& scan, const Tokens& tokens, const int64_t* before, int steps, BackBlock* part,
-                        OneState* tile) {
+// The running sums of a sweep, in registers.
+struct Sweep {
+  vec carry, dA, dbias, dD;
+};
+
+// G steps, t + G - 1 first. FRESH: the first block of the chunk writes dB and dC. SKIP: the skip of dx and dD are done
+// here. ADD: dx has a value. All loads of rows go before all stores, as in the forward pass.
+template <int G, bool FRESH, bool SKIP, bool ADD>
+MAMBA_INLINE void sweep_steps(const RouteScan& scan, const Tokens& tokens, int t, BackBlock* part,
+                              OneState* tile, Sweep* sweep) {
   const Block& block = part->block;
   const vec A = block.A2[0] * LN_2;
-  vec carry = part->running.G[0], dA = vec{}, dbias = vec{}, dD = vec{};
-  for (int t = steps - 1; t >= 0; --t) {
-    const float B = tokens.rows.B[t][0], C = tokens.rows.C[t][0];
-    const int64_t at = tokens.token[t] * scan.dim + block.channel;
-    fetch_back(scan, block, before[t]);
-    const vec x = load_first(scan.x + at, block.count), dy = load_first(scan.dy + at, block.count);
-    const vec delta = tile->delta[t], carried = tile->carried[t], input = delta * x;
-    const vec grad = dy * C + carry;
-    const vec s = grad * B, through = grad * carried;
-    const vec dC = dy * (carried + input * B), dB = input * grad;
-    tile->dC[t] = FRESH ? dC : tile->dC[t] + dC;
-    tile->dB[t] = FRESH ? dB : tile->dB[t] + dB;
-    carry = grad * tile->decay[t];
-    dA += through * delta;
-    const vec ddelta = (x * s + A * through) * tile->slope[t];
-    part->ddelta[t] = ddelta;
-    dbias += ddelta;
-    vec dx = delta * s;
-    if constexpr (SKIP) dx += block.D * dy, dD += dy * x;
-    if constexpr (ADD) dx += load_first(scan.dx + at, block.count);
-    store_first(scan.dx + at, dx, block.count);
+  Pack<G> x, dy, dx;
+  MAMBA_EACH(G) {
+    const int64_t at = tokens.at(t + i) * scan.dim + block.channel;
+    const int64_t ahead = tokens.at(t + i - AHEAD) * scan.dim + block.channel;
+    fetch(scan.dy + ahead);
+    fetch(scan.dx + ahead);
+    x.at[i] = load_first(scan.x + at, block.count);
+    dy.at[i] = load_first(scan.dy + at, block.count);
+    dx.at[i] = ADD ? load_first(scan.dx + at, block.count) : vec{};
+    if constexpr (SKIP) dx.at[i] += block.D * dy.at[i], sweep->dD += dy.at[i] * x.at[i];
   }
+#pragma GCC unroll 8
+  for (int i = G - 1; i >= 0; --i) {
+    const int at = t + i;
+    const float B = tokens.rows.B[at][0], C = tokens.rows.C[at][0];
+    const vec delta = tile->delta[at], carried = tile->carried[at], input = delta * x.at[i];
+    const vec grad = dy.at[i] * C + sweep->carry;
+    const vec s = grad * B, through = grad * carried;
+    const vec dC = dy.at[i] * (carried + input * B), dB = input * grad;
+    tile->dC[at] = FRESH ? dC : tile->dC[at] + dC;
+    tile->dB[at] = FRESH ? dB : tile->dB[at] + dB;
+    sweep->carry = grad * tile->decay[at];
+    sweep->dA += through * delta;
+    const vec ddelta = (x.at[i] * s + A * through) * tile->slope[at];
+    part->ddelta[at] = ddelta;
+    sweep->dbias += ddelta;
+    dx.at[i] += delta * s;
+  }
+  MAMBA_EACH(G) store_first(scan.dx + tokens.at(t + i) * scan.dim + block.channel, dx.at[i], block.count);
+}
+
+template <bool FRESH, bool SKIP, bool ADD>
+static void sweep_tile(const RouteScan& scan, const Tokens& tokens, int steps, BackBlock* part,
+                       OneState* tile) {
   const Running& running = part->running;
-  running.G[0] = carry;
-  add_carefully(running.dA, running.dA_error, dA);
-  add_carefully(running.dbias, running.dbias + 1, dbias);
-  if constexpr (SKIP) add_carefully(running.dD, running.dD + 1, dD);
+  Sweep sweep = {running.G[0], vec{}, vec{}, vec{}};
+  int t = steps;
+  for (; t >= SWEEP; t -= SWEEP) {
+    sweep_steps<SWEEP, FRESH, SKIP, ADD>(scan, tokens, t - SWEEP, part, tile, &sweep);
+  }
+  for (; t > 0; --t) sweep_steps<1, FRESH, SKIP, ADD>(scan, tokens, t - 1, part, tile, &sweep);
+  running.G[0] = sweep.carry;
+  add_carefully(running.dA, running.dA_error, sweep.dA);
+  add_carefully(running.dbias, running.dbias + 1, sweep.dbias);
+  if constexpr (SKIP) add_carefully(running.dD, running.dD + 1, sweep.dD);
 }
 
 template <bool SKIP, bool ADD>
-static void back_one_state(const RouteScan& scan, const Tokens& tokens, const int64_t* before, int64_t batch,
-                           int64_t tile, int steps, BackBlock* parts, int count, OneState* room, float* out) {
+static void back_one_state(const RouteScan& scan, const Tokens& tokens, int64_t batch, int64_t tile, int steps,
+                           BackBlock* parts, int count, OneState* room, float* out) {
   for (int i = 0; i < count; ++i) {
     const Block& block = parts[i].block;
     vec h = load_first(saved_state(scan, batch, scan.route, tile, block.channel), block.count);
@@ -107,9 +129,9 @@ static void back_one_state(const RouteScan& scan, const Tokens& tokens, const in
     for (; t + GROUP <= steps; t += GROUP) h = replay_steps<GROUP>(scan, block, tokens, t, h, room);
     for (; t < steps; ++t) h = replay_steps<1>(scan, block, tokens, t, h, room);
     if (i == 0) {
-      sweep_steps<true, SKIP, ADD>(scan, tokens, before, steps, &parts[i], room);
+      sweep_tile<true, SKIP, ADD>(scan, tokens, steps, &parts[i], room);
     } else {
-      sweep_steps<false, SKIP, ADD>(scan, tokens, before, steps, &parts[i], room);
+      sweep_tile<false, SKIP, ADD>(scan, tokens, steps, &parts[i], room);
     }
   }
   const int64_t width = scan.rank + 2;
@@ -119,13 +141,14 @@ static void back_one_state(const RouteScan& scan, const Tokens& tokens, const in
 
 // ---- more states: NB of them at a time through the whole tile
 
-static void load_back(const RouteScan& scan, const Tokens& tokens, const int64_t* before, int steps,
-                      const BackBlock& part, GradTile* tile) {
+static void load_back(const RouteScan& scan, const Tokens& tokens, int steps, const BackBlock& part, GradTile* tile) {
   const Block& block = part.block;
   step_sizes<true>(block, tokens, steps, static_cast<int>(scan.rank), tile->delta, tile->slope);
   for (int t = 0; t < steps; ++t) {
-    fetch_back(scan, block, before[t]);
-    const int64_t at = tokens.token[t] * scan.dim + block.channel;
+    const int64_t ahead = tokens.at(smaller(t + AHEAD, steps - 1)) * scan.dim + block.channel;
+    fetch(scan.x + ahead);
+    fetch(scan.dy + ahead);
+    const int64_t at = tokens.at(t) * scan.dim + block.channel;
     tile->x[t] = load_first(scan.x + at, block.count);
     tile->dy[t] = load_first(scan.dy + at, block.count);
     tile->delta_x[t] = tile->delta[t] * tile->x[t];
@@ -133,23 +156,36 @@ static void load_back(const RouteScan& scan, const Tokens& tokens, const int64_t
   }
 }
 
+template <int G, bool SKIP, bool ADD>
+MAMBA_INLINE void finish_steps(const RouteScan& scan, const Tokens& tokens, int t, const Block& block,
+                               const GradTile& tile, vec* ddeltas, Sweep* sweep) {
+  Pack<G> dx;
+  MAMBA_EACH(G) fetch(scan.dx + tokens.at(t + i + AHEAD) * scan.dim + block.channel);
+  MAMBA_EACH(G) {
+    const float* from = scan.dx + tokens.at(t + i) * scan.dim + block.channel;
+    dx.at[i] = ADD ? load_first(from, block.count) : vec{};
+    if constexpr (SKIP) dx.at[i] += block.D * tile.dy[t + i], sweep->dD += tile.dy[t + i] * tile.x[t + i];
+  }
+  MAMBA_EACH(G) {
+    const vec s = tile.s[t + i];
+    const vec ddelta = (tile.x[t + i] * s + LN_2 * tile.q[t + i]) * tile.slope[t + i];
+    ddeltas[t + i] = ddelta;
+    sweep->dbias += ddelta;
+    store_first(scan.dx + tokens.at(t + i) * scan.dim + block.channel, dx.at[i] + tile.delta[t + i] * s, block.count);
+  }
+}
+
 template <bool SKIP, bool ADD>
 static void finish_tile(const RouteScan& scan, const Tokens& tokens, int steps, BackBlock* part, const GradTile& tile) {
-  const Block& block = part->block;
-  vec dD = vec{}, dbias = vec{};
-  for (int t = 0; t < steps; ++t) {
-    const vec ddelta = (tile.x[t] * tile.s[t] + LN_2 * tile.q[t]) * tile.slope[t];
-    part->ddelta[t] = ddelta;
-    dbias += ddelta;
-    float* to = scan.dx + tokens.token[t] * scan.dim + block.channel;
-    vec dx = tile.delta[t] * tile.s[t];
-    if constexpr (SKIP) dx += block.D * tile.dy[t], dD += tile.dy[t] * tile.x[t];
-    if constexpr (ADD) dx += load_first(to, block.count);
-    store_first(to, dx, block.count);
+  Sweep sweep = {};
+  int t = 0;
+  for (; t + SWEEP <= steps; t += SWEEP) {
+    finish_steps<SWEEP, SKIP, ADD>(scan, tokens, t, part->block, tile, part->ddelta, &sweep);
   }
+  for (; t < steps; ++t) finish_steps<1, SKIP, ADD>(scan, tokens, t, part->block, tile, part->ddelta, &sweep);
   const Running& running = part->running;
-  add_carefully(running.dbias, running.dbias + 1, dbias);
-  if constexpr (SKIP) add_carefully(running.dD, running.dD + 1, dD);
+  add_carefully(running.dbias, running.dbias + 1, sweep.dbias);
+  if constexpr (SKIP) add_carefully(running.dD, running.dD + 1, sweep.dD);
 }
 
 template <int NB>
@@ -175,10 +211,9 @@ static void back_states(const RouteScan& scan, int64_t batch, int64_t tile, int 
 }
 
 template <bool SKIP, bool ADD>
-static void back_many_states(const RouteScan& scan, const Tokens& tokens, const int64_t* before, int64_t batch,
-                             int64_t tile, int steps, BackBlock* parts, GradTile* tiles, int count,
-                             GradScratch* scratch, float* out) {
-  for (int i = 0; i < count; ++i) load_back(scan, tokens, before, steps, parts[i], &tiles[i]);
+static void back_many_states(const RouteScan& scan, const Tokens& tokens, int64_t batch, int64_t tile, int steps,
+                             BackBlock* parts, GradTile* tiles, int count, GradScratch* scratch, float* out) {
+  for (int i = 0; i < count; ++i) load_back(scan, tokens, steps, parts[i], &tiles[i]);
   int n = 0;
   for (; n + 4 <= scan.state; n += 4) {
     back_states<4>(scan, batch, tile, steps, n, tokens, parts, tiles, count, scratch, out);
@@ -254,29 +289,22 @@ struct Room {
 
 template <bool SKIP, bool ADD>
 static void back_window(const RouteScan& scan, int64_t batch, int64_t chunk, const Room& room, int count) {
-  Tokens tokens[2];
+  Tokens tokens;
   const int64_t width = scan.rank + 2 * scan.state;
-  const auto set = [&](int64_t tile) {
-    tokens[tile % 2].set(scan, batch, scan.route, tile * TILE, smaller(scan.steps - tile * TILE, TILE));
-  };
-  set(scan.last_tile - 1);
   for (int64_t tile = scan.last_tile - 1; tile >= scan.first_tile; --tile) {
-    if (tile > 0) set(tile - 1);
-    const Tokens& now = tokens[tile % 2];
-    const int64_t* before = tokens[tile > 0 ? (tile - 1) % 2 : tile % 2].token;
     const int steps = smaller(scan.steps - tile * TILE, TILE);
     const int64_t row = (chunk * scan.batch + batch) * scan.window + (tile - scan.first_tile) * TILE;
     float* out = scan.partial + row * width;
+    tokens.set(scan, batch, scan.route, tile * TILE, steps);
     if (room.one) {
-      back_one_state<SKIP, ADD>(scan, now, before, batch, tile, steps, room.parts, count, room.one, out);
+      back_one_state<SKIP, ADD>(scan, tokens, batch, tile, steps, room.parts, count, room.one, out);
     } else {
-      back_many_states<SKIP, ADD>(scan, now, before, batch, tile, steps, room.parts, room.tiles, count, room.scratch,
-                                  out);
+      back_many_states<SKIP, ADD>(scan, tokens, batch, tile, steps, room.parts, room.tiles, count, room.scratch, out);
     }
     int r = 0;
-    for (; r + 6 <= scan.rank; r += 6) back_rank<6>(scan, steps, r, now, room.parts, count, out);
-    for (; r + 2 <= scan.rank; r += 2) back_rank<2>(scan, steps, r, now, room.parts, count, out);
-    for (; r < scan.rank; ++r) back_rank<1>(scan, steps, r, now, room.parts, count, out);
+    for (; r + 6 <= scan.rank; r += 6) back_rank<6>(scan, steps, r, tokens, room.parts, count, out);
+    for (; r + 2 <= scan.rank; r += 2) back_rank<2>(scan, steps, r, tokens, room.parts, count, out);
+    for (; r < scan.rank; ++r) back_rank<1>(scan, steps, r, tokens, room.parts, count, out);
   }
 }
 

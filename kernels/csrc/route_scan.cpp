@@ -29,12 +29,18 @@ MAMBA_INLINE void one_state(const RouteScan& scan, const Block& block, const Tok
   Pack<G> decay = delta;
   MAMBA_EACH(G) decay.at[i] *= block.A2[0];
   decay = exp2_of(decay);
+  // All loads before all stores: rows of a column may lie a multiple of 4 KiB apart, which looks alike to the processor.
+  Pack<G> input, sum;
+  MAMBA_EACH(G) {
+    const int64_t at = tokens.at(t + i) * scan.dim + block.channel;
+    const vec x = load_first(scan.x + at, lanes);
+    input.at[i] = delta.at[i] * x * rows[i][rank];
+    sum.at[i] = merged<MERGE>(block, x, scan.y + at, lanes);
+  }
   vec h = *state;
   MAMBA_EACH(G) {
-    const int64_t at = tokens.token[t + i] * scan.dim + block.channel;
-    const vec x = load_first(scan.x + at, lanes);
-    h = decay.at[i] * h + delta.at[i] * x * rows[i][rank];
-    store_first(scan.y + at, h * rows[i][rank + 1] + merged<MERGE>(block, x, scan.y + at, lanes), lanes);
+    h = decay.at[i] * h + input.at[i];
+    store_first(scan.y + tokens.at(t + i) * scan.dim + block.channel, h * rows[i][rank + 1] + sum.at[i], lanes);
   }
   *state = h;
 }
@@ -70,12 +76,12 @@ static void many_states(const RouteScan& scan, const Block& block, const Tokens&
   step_sizes<false>(block, tokens, steps, static_cast<int>(scan.rank), delta, nullptr);
   for (int t = 0; t < steps; ++t) {
     fetch_row(scan, block, tokens, t + AHEAD);
-    const vec x = load_first(scan.x + tokens.token[t] * scan.dim + block.channel, block.count);
+    const vec x = load_first(scan.x + tokens.at(t) * scan.dim + block.channel, block.count);
     delta_x[t] = delta[t] * x;
   }
   scan_tile(steps, delta, delta_x, tokens.rows, static_cast<int>(scan.state), block.A2, state, y);
   for (int t = 0; t < steps; ++t) {
-    const int64_t at = tokens.token[t] * scan.dim + block.channel;
+    const int64_t at = tokens.at(t) * scan.dim + block.channel;
     const vec x = MERGE == Merge::NEXT ? vec{} : load_first(scan.x + at, block.count);
     store_first(scan.y + at, y[t] + merged<MERGE>(block, x, scan.y + at, block.count), block.count);
   }

@@ -12,20 +12,23 @@ constexpr int MOST_RANK = 64, MOST_STATES = 64;
 
 constexpr int AHEAD = 16;  // steps from a prefetch to its use: grids beyond the caches jump a page at every step
 
-// The tokens of a tile: their index and their packed parameters of this route.
+// The tokens of a tile: their index and their packed parameters of this route; AHEAD more on either side, to be fetched.
 struct Tokens {
-  int64_t token[TILE + AHEAD];
+  int64_t token[AHEAD + TILE + AHEAD];
   const float* dt[TILE + AHEAD];
   Rows rows;
+
+  int64_t at(int t) const { return token[AHEAD + t]; }
 
   void set(const RouteScan& scan, int64_t batch, int64_t route, int64_t start, int steps) {
     const int64_t width = scan.rank + 2 * scan.state;
     const int32_t* table = scan.table + route * scan.steps + start;
     const int64_t last = scan.steps - start - 1;
-    for (int t = 0; t < steps + AHEAD; ++t) {
-      token[t] = batch * scan.tokens + table[t < last ? t : last];
-      dt[t] = scan.params + (token[t] * scan.routes + route) * width;
+    for (int t = -AHEAD; t < steps + AHEAD; ++t) {
+      const int64_t inside = t < last ? (start + t > 0 ? t : -start) : last;
+      token[AHEAD + t] = batch * scan.tokens + table[inside];
     }
+    for (int t = 0; t < steps + AHEAD; ++t) dt[t] = scan.params + (at(t) * scan.routes + route) * width;
     for (int t = 0; t < steps; ++t) {
       rows.B[t] = dt[t] + scan.rank;
       rows.C[t] = rows.B[t] + scan.state;
@@ -99,7 +102,7 @@ MAMBA_INLINE void fetch(const float* from) { __builtin_prefetch(from, 0, 2); }
 
 // The rows of a block at step t.
 MAMBA_INLINE void fetch_row(const RouteScan& scan, const Block& block, const Tokens& tokens, int t) {
-  const int64_t at = tokens.token[t] * scan.dim + block.channel;
+  const int64_t at = tokens.at(t) * scan.dim + block.channel;
   fetch(scan.x + at);
   fetch(scan.y + at);
 }

@@ -19,7 +19,7 @@ constexpr int LANES = MAMBA_LANES;
 
 typedef float vec __attribute__((vector_size(4 * MAMBA_LANES)));
 typedef uint32_t uvec __attribute__((vector_size(4 * MAMBA_LANES)));
-typedef float vec_unaligned __attribute__((vector_size(4 * MAMBA_LANES), aligned(4), may_alias));
+typedef float vec_unaligned __attribute__((vector_size(4 * MAMBA_LANES), aligned(4)));
 
 #define MAMBA_INLINE static inline __attribute__((always_inline))
 
