@@ -1,5 +1,6 @@
 """Convolutions over channel-last maps and tokens that copy nothing."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -8,8 +9,35 @@ class ChannelLastConv2d(nn.Conv2d):
     """`nn.Conv2d` whose door is (B, H, W, C).
 
     The convolution takes the permuted view, which is torch's channels_last memory format; its
-    result is contiguous again after the permute back wherever the library keeps that format.
+    result is contiguous again after the permute back wherever the library keeps that format. The
+    weight is kept in that format too, else it would be turned at every call; and an image, which
+    comes channel-first, is turned before the convolution instead of its result after it.
     """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ):
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            bias=bias,
+        )
+        weight = self.weight.detach().to(memory_format=torch.channels_last)
+        self.weight = nn.Parameter(weight)  # (C', C / groups, k, k)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve x (B, H, W, C) to (B, H', W', C'), contiguous."""

@@ -1,6 +1,7 @@
 """Detection and instance segmentation over mmdet: data preparation and what mmdet lacks."""
 
+from mamba_dense.detection.fer_yolo import FERYOLOPAFPN
 from mamba_dense.detection.metrics import CocoScores
 from mamba_dense.detection.transforms import CropAtObject, RandomTranspose
 
-__all__ = ['CocoScores', 'CropAtObject', 'RandomTranspose']
+__all__ = ['FERYOLOPAFPN', 'CocoScores', 'CropAtObject', 'RandomTranspose']
