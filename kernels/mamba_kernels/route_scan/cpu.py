@@ -49,10 +49,10 @@ def _untouched(like: Tensor, gaps: bool) -> Tensor:
 def window_of_steps(x: Tensor, params: Tensor, steps: int, chunks: int) -> int:
     """Steps of a route between two merges of the chunks' partial sums, whole tiles.
 
-    They take an eighth of x where that is four tiles at least; no result depends on it.
+    They take a sixteenth of x where that is four tiles at least; no result depends on it.
     """
     row = chunks * x.size(0) * params.size(-1)
-    tiles = max(x.numel() // (8 * max(row, 1)) // CHECKPOINT, 4)
+    tiles = max(x.numel() // (16 * max(row, 1)) // CHECKPOINT, 4)
     return min(tiles, -(-steps // CHECKPOINT)) * CHECKPOINT
 
 
@@ -96,13 +96,15 @@ def backward(
     inputs = _prepare(x, params, dt_weight, dt_bias, A, D, table)
     dx, dparams = (_untouched(tensor, tokens > steps) for tensor in (x, params))
     chunks = chunks_of_channels(batch, dim)
-    partial = dx.new_empty((chunks, batch, window_of_steps(x, params, steps, chunks), params.size(-1)))
+    partial = dx.new_empty(
+        (chunks, batch, window_of_steps(x, params, steps, chunks), params.size(-1))
+    )
     per_item = [dx.new_empty((batch, *tensor.shape)) for tensor in (dt_weight, dt_bias, A, D)]
     torch.ops.mamba_kernels_cpu.route_backward(
         dy.float().contiguous(), *inputs, states, partial, dx, dparams, *per_item
     )
     weights = (
-        grad.sum(0).to(tensor.dtype)
+        (grad[0] if batch == 1 else grad.sum(0)).to(tensor.dtype)
         for grad, tensor in zip(per_item, (dt_weight, dt_bias, A, D), strict=True)
     )
     return dx.to(x.dtype), dparams.to(params.dtype), *weights
