@@ -64,9 +64,6 @@ MAMBA_INLINE vec sum_of_skips(const RouteScan& scan, const Block& block) {
   return sum;
 }
 
-// How many steps share the constants in registers.
-constexpr int GROUP = LANES == 16 ? 8 : 4;
-
 // dt_weight . dt + dt_bias at the steps whose packed parameters are `rows`.
 template <int G>
 MAMBA_INLINE Pack<G> raw_steps(const Block& block, const float* const* rows, int rank) {

@@ -34,6 +34,23 @@ constexpr int FORWARD_STATES = 4;
 constexpr int BACKWARD_STATES = 4;
 constexpr int SIDE_BY_SIDE = 4;  // decays computed together, so that their latencies overlap
 
+// How many steps share the constants in registers.
+constexpr int GROUP = LANES == 16 ? 8 : 4;
+
+template <int G>
+MAMBA_INLINE void scan_one_state(const vec* delta, const vec* delta_x, const Rows& rows, int t, vec A2, vec* state,
+                                 vec* y) {
+  Pack<G> decay;
+  MAMBA_EACH(G) decay.at[i] = delta[t + i] * A2;
+  decay = exp2_of(decay);
+  vec h = *state;
+  MAMBA_EACH(G) {
+    h = decay.at[i] * h + delta_x[t + i] * rows.B[t + i][0];
+    y[t + i] = h * rows.C[t + i][0];
+  }
+  *state = h;
+}
+
 template <int NB, bool FRESH>
 MAMBA_INLINE void scan_states(int steps, const vec* delta, const vec* delta_x, const Rows& rows, int first, const vec* A2,
                               vec* state, vec* y) {
@@ -76,6 +93,12 @@ MAMBA_INLINE int scan_some(int steps, const vec* delta, const vec* delta_x, cons
 // All states of a tile: A2 = A log2(e) and state are (states); y is written, without the skip.
 static void scan_tile(int steps, const vec* delta, const vec* delta_x, const Rows& rows, int states, const vec* A2,
                       vec* state, vec* y) {
+  if (states == 1) {
+    int t = 0;
+    for (; t + GROUP <= steps; t += GROUP) scan_one_state<GROUP>(delta, delta_x, rows, t, *A2, state, y);
+    for (; t < steps; ++t) scan_one_state<1>(delta, delta_x, rows, t, *A2, state, y);
+    return;
+  }
   int n = 0;
   if constexpr (FORWARD_STATES == 16) {
     n = scan_some<16>(steps, delta, delta_x, rows, n, states, A2, state, y);
