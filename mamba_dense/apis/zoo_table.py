@@ -46,6 +46,20 @@ PUBLISHED_GFLOPS = {
     'vmamba-tiny_s1l8_upernet_ade20k-512x512': 949,
     'vmamba-small_s2l15_upernet_ade20k-512x512': 1028,
     'vmamba-base_s2l15_upernet_ade20k-512x512': 1170,
+    'vssd-micro_in1k-224x224': 2.31,
+    'vssd-tiny_in1k-224x224': 4.48,
+    'vssd-small_in1k-224x224': 7.37,
+    'vssd-base_in1k-224x224': 16.07,
+    'vssd-tiny-mesa_in1k-224x224': 4.48,
+    'vssd-small-mesa_in1k-224x224': 7.37,
+    'vssd-base-mesa_in1k-224x224': 16.07,
+    'vssd-micro_upernet_ade20k-512x512': 893,
+    'vssd-tiny_upernet_ade20k-512x512': 941,
+    'vssd-micro_mask-rcnn-1x_coco': 220,
+    'vssd-micro_mask-rcnn-3x_coco': 220,
+    'vssd-tiny_mask-rcnn-1x_coco': 265,
+    'vssd-tiny_mask-rcnn-3x_coco': 265,
+    'vssd-small_mask-rcnn-1x_coco': 325,
 }
 _MASK_RCNN_GFLOPS = {
     'vanilla_tiny': 286,
@@ -67,8 +81,6 @@ PUBLISHED_WITHOUT_FILE = {
     'msvmamba-t_upernet_8xb2-160k_ade20k-512x512': (65, 942),
     'vim-s_upernet_4xb8-60k_ade20k-512x512': (46, None),
     'vim-t_upernet_4xb8-60k_ade20k-512x512': (13, None),
-    'vssd-m_upernet_8xb2-160k_ade20k-512x512': (42, 893),
-    'vssd-t_upernet_8xb2-160k_ade20k-512x512': (53, 941),
 }
 # scores of the metafiles, by data set
 SCORES = {'ADE20K': ('mIoU', 'mIoU(ms+flip)'), 'COCO 2017': ('box AP', 'mask AP')}
