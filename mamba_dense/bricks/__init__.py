@@ -8,6 +8,7 @@ from .conv_norm import ConvNorm, ConvNormMlp
 from .downsample import ConvDownsample, PatchMerging
 from .drop import DropPath
 from .embed import ConvStem, PatchEmbed
+from .expand import PatchExpand
 from .extended_fpn import ExtendedFPN
 from .inverted_residual import InvertedResidual
 from .mlp import Mlp
@@ -39,6 +40,7 @@ __all__ = [
     'InvertedResidual',
     'Mlp',
     'PatchEmbed',
+    'PatchExpand',
     'PatchMerging',
     'RMSNorm',
     'ResidualConvStem',
