@@ -1,20 +1,19 @@
 """Parts that several mixers and backbones are built from; torch only, tensors (B, *spatial, C)."""
 
-from .channel_gate import ChannelGate
 from .conv import CausalConv1d, ChannelLastConv2d
-from .conv_batch_norm import ConvBatchNorm, SqueezeExcitation
 from .conv_mlp import ConvMlp
-from .conv_norm import ConvNorm, ConvNormMlp
+from .conv_norm import ConvNorm, ConvNormMlp, ExemptConvNorm
 from .downsample import ConvDownsample, PatchMerging
 from .drop import DropPath
 from .embed import ConvStem, PatchEmbed
 from .expand import PatchExpand
 from .extended_fpn import ExtendedFPN
 from .inverted_residual import InvertedResidual
+from .mixer_block import MixerBlock
 from .mlp import Mlp
 from .norm import ChannelFirstLayerNorm, RMSNorm
 from .pyramid import FeaturePyramid, SimpleFeaturePyramid
-from .residual_stem import ConvNormAct, InvertedDownsample, ResidualConvStem
+from .residual_stem import InvertedDownsample, ResidualConvStem
 from .rotary import rotary_tables, rotate
 from .squeeze_excite import SqueezeExcite
 from .statistics import batch_norms, held_statistics
@@ -23,21 +22,20 @@ from .wavelet import Haar, haar_filters
 __all__ = [
     'CausalConv1d',
     'ChannelFirstLayerNorm',
-    'ChannelGate',
     'ChannelLastConv2d',
-    'ConvBatchNorm',
     'ConvDownsample',
     'ConvMlp',
     'ConvNorm',
-    'ConvNormAct',
     'ConvNormMlp',
     'ConvStem',
     'DropPath',
+    'ExemptConvNorm',
     'ExtendedFPN',
     'FeaturePyramid',
     'Haar',
     'InvertedDownsample',
     'InvertedResidual',
+    'MixerBlock',
     'Mlp',
     'PatchEmbed',
     'PatchExpand',
@@ -45,7 +43,6 @@ __all__ = [
     'RMSNorm',
     'ResidualConvStem',
     'SimpleFeaturePyramid',
-    'SqueezeExcitation',
     'SqueezeExcite',
     'batch_norms',
     'haar_filters',

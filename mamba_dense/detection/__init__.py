@@ -2,6 +2,7 @@
 
 from mamba_dense.detection.fer_yolo import FERYOLOPAFPN
 from mamba_dense.detection.metrics import CocoScores
+from mamba_dense.detection.ssd_head import SSDHead
 from mamba_dense.detection.transforms import CropAtObject, RandomTranspose
 
-__all__ = ['FERYOLOPAFPN', 'CocoScores', 'CropAtObject', 'RandomTranspose']
+__all__ = ['FERYOLOPAFPN', 'CocoScores', 'CropAtObject', 'RandomTranspose', 'SSDHead']
