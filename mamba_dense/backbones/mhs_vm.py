@@ -111,7 +111,7 @@ class MHSVM(StagedBackbone):
     ARCHS: Mapping[str, Any] = {
         'four_heads': _FOUR,
         'three_heads': replace(_FOUR, heads=3),
-        'nano': Arch((32, 64, 128, 256), (1, 1, 1, 1), 0.05),
+        'nano': Arch((32, 64, 128, 256), (1, 1, 2, 1), 0.05),
     }
     AUTHOR_KEYS = KeyMap(
         rename=(

@@ -35,8 +35,11 @@ def gated_fusion(y: Tensor, threshold: float) -> Tensor:
         (..., D).
     """
     spread = (y - y.amin(dim=-2, keepdim=True)).mean(dim=-2)
-    variation = y.std(dim=-2) / (spread + EPSILON)
-    return y.sum(dim=-2) * F.relu(variation - threshold)
+    variance = y.var(dim=-2)
+    # the root has no slope at 0, where the routes agree: on a map of one token, always
+    agree = variance == 0
+    deviation = variance.masked_fill(agree, 1.0).sqrt().masked_fill(agree, 0.0)
+    return y.sum(dim=-2) * F.relu(deviation / (spread + EPSILON) - threshold)
 
 
 class ScanHead(nn.Module):
