@@ -14,6 +14,7 @@ TASKS = {
     'segmentation': ('mmseg', 'seg'),
     'detection': ('mmdet', 'det'),
     'medical': ('monai', 'medical'),
+    'change': ('mmseg', 'change'),
 }
 
 

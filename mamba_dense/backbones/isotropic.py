@@ -11,7 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..bricks import ChannelLastConv2d, FeaturePyramid, SimpleFeaturePyramid
+from ..bricks import (
+    ChannelFirstLayerNorm,
+    ChannelLastConv2d,
+    FeaturePyramid,
+    SimpleFeaturePyramid,
+)
 from ..registry import MODELS
 from ..weights import KeyMap, resize_table
 from .base import Backbone
@@ -20,8 +25,9 @@ STRIDES = (4, 8, 16, 32)  # of a pyramid's levels
 KEPT_TABLES = 8
 NORMS = {'BN': nn.BatchNorm2d, 'SyncBN': nn.SyncBatchNorm, 'GN': nn.GroupNorm}
 
-# the neck of plain backbones, for any detector
+# the neck of plain backbones, for any detector, and the norm of the heads that go with it
 MODELS.register_module(module=SimpleFeaturePyramid)
+MODELS.register_module(module=ChannelFirstLayerNorm)
 
 
 def sides(size: int | Sequence[int], name: str) -> tuple[int, int]:

@@ -19,7 +19,13 @@ from mamba_dense.detection.curves import (
 from mamba_dense.registry import METRICS
 
 _ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
-_SERVED = ('CocoMetric', 'mmdet.CocoMetric', 'mamba_dense.CocoScores')
+# metrics that can write curves, or what takes their place
+_SERVED = {
+    'CocoMetric': 'mamba_dense.CocoScores',
+    'mmdet.CocoMetric': 'mamba_dense.CocoScores',
+    'mamba_dense.CocoScores': 'mamba_dense.CocoScores',
+    'mamba_dense.CocoScoresPerImage': 'mamba_dense.CocoScoresPerImage',
+}
 
 
 @METRICS.register_module()
@@ -133,7 +139,7 @@ def use_curves(cfg: Config, out_dir: Path, *, score: float, iou: float) -> bool:
     ]
     for item in chosen:
         item.update(
-            type='mamba_dense.CocoScores',
+            type=_SERVED[item['type']],
             classwise=True,
             out_dir=str(out_dir),
             score=score,
