@@ -3,6 +3,7 @@
 from .efficientvim import EfficientViM
 from .efficientvmamba import EfficientVMamba
 from .mambaout import MambaOut
+from .mhs_vm import MHSVM
 from .mobilemamba import MobileMamba
 from .msvmamba import MSVMamba
 from .res_vmamba import ResVMamba
@@ -13,6 +14,7 @@ from .vssd import VSSD
 __all__ = [
     'EfficientVMamba',
     'EfficientViM',
+    'MHSVM',
     'MSVMamba',
     'MambaOut',
     'MobileMamba',

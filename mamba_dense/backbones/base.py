@@ -347,16 +347,27 @@ class StagedBackbone(Backbone):
         Raises:
             ValueError: another number of channels or axes, or an image below the stem's patch.
         """
+        features = {}
+        for i, (_, y) in enumerate(self.walk(x)):
+            if i in self.out_indices:
+                y = self.out_norms[str(i)](y) if self.out_norms else y
+                features[i] = y.permute(0, 3, 1, 2).contiguous()  # (B, C, H, W)
+        return tuple(features[i] for i in self.out_indices)
+
+    def walk(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """What each stage begins with and what it gives, both (B, H_i, W_i, dims[i]), unnormed.
+
+        Args:
+            x: (B, in_channels, H, W), as of `forward`, which raises the same errors.
+        """
         self._check_image(x)
         x = self.stem(x.permute(0, 2, 3, 1))  # (B, H, W, C)
-        features = {}
-        for i, stage in enumerate(self.stages):
+        pairs = []
+        for stage in self.stages:
             entered = x
             for block in stage.blocks:
                 x = self._run(block, x)
-            if i in self.out_indices:
-                y = self.out_norms[str(i)](x) if self.out_norms else x
-                features[i] = y.permute(0, 3, 1, 2).contiguous()  # (B, C, H, W)
+            pairs.append((entered, x))
             if stage.downsample is not None:
                 x = self.descend(stage, x, entered)
-        return tuple(features[i] for i in self.out_indices)
+        return pairs

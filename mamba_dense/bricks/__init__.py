@@ -6,6 +6,7 @@ from .conv_norm import ConvNorm, ConvNormMlp, ExemptConvNorm
 from .downsample import ConvDownsample, PatchMerging
 from .drop import DropPath
 from .embed import ConvStem, PatchEmbed
+from .expand import PatchExpand
 from .extended_fpn import ExtendedFPN
 from .inverted_residual import InvertedResidual
 from .mixer_block import MixerBlock
@@ -37,6 +38,7 @@ __all__ = [
     'MixerBlock',
     'Mlp',
     'PatchEmbed',
+    'PatchExpand',
     'PatchMerging',
     'RMSNorm',
     'ResidualConvStem',

@@ -5,6 +5,7 @@ from .bidirectional import BidirectionalMixer
 from .es2d import ES2D
 from .gated_conv import GatedConv
 from .hidden_state import HiddenStateMixer
+from .multi_head_scan import MultiHeadMixer, MultiHeadScan, ScanHead, gated_fusion
 from .multi_receptive import MultiReceptiveMixer, NormedSS2D, WaveletScan
 from .multiscale import MultiScaleSS2D
 from .noncausal_ssd import NonCausalSSD
@@ -16,11 +17,15 @@ __all__ = [
     'ES2D',
     'GatedConv',
     'HiddenStateMixer',
+    'MultiHeadMixer',
+    'MultiHeadScan',
     'MultiReceptiveMixer',
     'MultiScaleSS2D',
     'NonCausalSSD',
     'NormedSS2D',
     'SS2D',
+    'ScanHead',
     'SelfAttention',
     'WaveletScan',
+    'gated_fusion',
 ]
