@@ -2,6 +2,7 @@
 
 from .efficientvim import EfficientViM
 from .efficientvmamba import EfficientVMamba
+from .mamba_yolo import MambaYOLO
 from .mambaout import MambaOut
 from .mobilemamba import MobileMamba
 from .msvmamba import MSVMamba
@@ -15,6 +16,7 @@ __all__ = [
     'EfficientViM',
     'MSVMamba',
     'MambaOut',
+    'MambaYOLO',
     'MobileMamba',
     'ResVMamba',
     'VMamba',

@@ -5,11 +5,13 @@ from .conv import CausalConv1d, ChannelLastConv2d
 from .conv_batch_norm import ConvBatchNorm, SqueezeExcitation
 from .conv_mlp import ConvMlp
 from .conv_norm import ConvNorm, ConvNormMlp
+from .conv_silu import ConvSiLU, ConvSiLUStem, PooledPyramid, SpaceToDepth, yolo_batch_norm
 from .downsample import ConvDownsample, PatchMerging
 from .drop import DropPath
 from .embed import ConvStem, PatchEmbed
 from .extended_fpn import ExtendedFPN
 from .inverted_residual import InvertedResidual
+from .local_block import GatedConvMlp, LocalBlock
 from .mlp import Mlp
 from .norm import ChannelFirstLayerNorm, RMSNorm
 from .pyramid import FeaturePyramid, SimpleFeaturePyramid
@@ -30,19 +32,25 @@ __all__ = [
     'ConvNorm',
     'ConvNormAct',
     'ConvNormMlp',
+    'ConvSiLU',
+    'ConvSiLUStem',
     'ConvStem',
     'DropPath',
     'ExtendedFPN',
     'FeaturePyramid',
+    'GatedConvMlp',
     'Haar',
     'InvertedDownsample',
     'InvertedResidual',
+    'LocalBlock',
     'Mlp',
     'PatchEmbed',
     'PatchMerging',
+    'PooledPyramid',
     'RMSNorm',
     'ResidualConvStem',
     'SimpleFeaturePyramid',
+    'SpaceToDepth',
     'SqueezeExcitation',
     'SqueezeExcite',
     'batch_norms',
@@ -50,4 +58,5 @@ __all__ = [
     'held_statistics',
     'rotary_tables',
     'rotate',
+    'yolo_batch_norm',
 ]

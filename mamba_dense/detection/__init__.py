@@ -1,6 +1,22 @@
-"""Detection and instance segmentation over mmdet: data preparation and what mmdet lacks."""
+"""Detection and instance segmentation over mmdet: networks, data preparation, what mmdet lacks."""
 
+from mamba_dense.detection.assigner import InsideTaskAlignedAssigner
+from mamba_dense.detection.head import MambaYOLOHead
+from mamba_dense.detection.loss import CompleteIoULoss
+from mamba_dense.detection.mamba_yolo import MambaYOLODetector
+from mamba_dense.detection.mask_head import MambaYOLOMaskHead
 from mamba_dense.detection.metrics import CocoScores
+from mamba_dense.detection.neck import MambaYOLOPAFPN
 from mamba_dense.detection.transforms import CropAtObject, RandomTranspose
 
-__all__ = ['CocoScores', 'CropAtObject', 'RandomTranspose']
+__all__ = [
+    'CocoScores',
+    'CompleteIoULoss',
+    'CropAtObject',
+    'InsideTaskAlignedAssigner',
+    'MambaYOLODetector',
+    'MambaYOLOHead',
+    'MambaYOLOMaskHead',
+    'MambaYOLOPAFPN',
+    'RandomTranspose',
+]
