@@ -89,7 +89,8 @@ class InsideTaskAlignedAssigner(BaseAssigner):
 
         Returns:
             `gt_inds` (A,): 0 for the background, else 1 + the object's index; `labels` (A,): -1 or
-            the class; `max_overlaps` (A,); `target_scores` (A,): what the class is to be scored.
+            the class; `max_overlaps` (A,); and the extra property `target_scores` (A,): what the
+            class is to be scored.
         """
         objects, labels = gt_instances.bboxes, gt_instances.labels
         points = pred_instances.priors[:, :2]

@@ -186,7 +186,8 @@ class MambaYOLOHead(BaseDenseHead):
         logits = as_points(cls_scores).to(dtype)
         distributions = as_points(bbox_preds).to(dtype)
         distances = self.distances(distributions)
-        boxes = self.bbox_coder.decode(priors[:, :2], distances * priors[:, 2:3])
+        points = priors[:, :2].expand(len(logits), -1, -1)  # (B, A, 2)
+        boxes = self.bbox_coder.decode(points, distances * priors[:, 2:3])
         return Predictions(logits, distributions, distances, boxes, priors)
 
     def loss_by_feat(
@@ -218,7 +219,8 @@ class MambaYOLOHead(BaseDenseHead):
             result = self.assigner.assign(found, gt)
             objects[i] = result.gt_inds - 1
             points = torch.nonzero(result.gt_inds, as_tuple=True)[0]
-            wanted[i, points, result.labels[points]] = result.target_scores[points].to(scores.dtype)
+            goal = result.get_extra_property('target_scores')[points]
+            wanted[i, points, result.labels[points]] = goal.to(scores.dtype)
             boxes[i, points] = gt.bboxes[objects[i, points]].to(boxes.dtype)
         return Targets(objects, wanted, boxes)
 
