@@ -1,6 +1,6 @@
 _base_ = [
     '../_base_/models/mamba_yolo.py',
-    '../_base_/datasets/nuclei_instances.py',
+    '../_base_/datasets/nuclei_boxes.py',
     '../_base_/schedules/adamw_ema_short.py',
     '../_base_/default_runtime_det.py',
 ]
@@ -10,9 +10,6 @@ model = dict(
     neck=dict(in_channels=widths, state=4),
     bbox_head=dict(num_classes=1, in_channels=widths, image_size=192),
 )
-train_dataloader = dict(batch_size=8)
-val_evaluator = dict(metric='bbox')
-test_evaluator = val_evaluator
 max_iters = 400
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-2, by_epoch=False, begin=0, end=20),

@@ -1,13 +1,10 @@
 # mmdet's own, beside mamba-yolo-nano_nuclei.py: its data, steps and schedule
 _base_ = [
     '../_base_/models/rtmdet_nano.py',
-    '../_base_/datasets/nuclei_instances.py',
+    '../_base_/datasets/nuclei_boxes.py',
     '../_base_/schedules/adamw_ema_short.py',
     '../_base_/default_runtime_det.py',
 ]
-train_dataloader = dict(batch_size=8)
-val_evaluator = dict(metric='bbox')
-test_evaluator = val_evaluator
 max_iters = 400
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-2, by_epoch=False, begin=0, end=20),
