@@ -2,21 +2,35 @@
 
 from mamba_dense.detection.assigner import InsideTaskAlignedAssigner
 from mamba_dense.detection.head import MambaYOLOHead
+from mamba_dense.detection.letterbox import LetterBox
 from mamba_dense.detection.loss import CompleteIoULoss
 from mamba_dense.detection.mamba_yolo import MambaYOLODetector
 from mamba_dense.detection.mask_head import MambaYOLOMaskHead
 from mamba_dense.detection.metrics import CocoScores
+from mamba_dense.detection.mosaic import (
+    CentredAffine,
+    ClosingMixDataset,
+    HSVGains,
+    MosaicOfFour,
+    SteppedResize,
+)
 from mamba_dense.detection.neck import MambaYOLOPAFPN
 from mamba_dense.detection.transforms import CropAtObject, RandomTranspose
 
 __all__ = [
+    'CentredAffine',
+    'ClosingMixDataset',
     'CocoScores',
     'CompleteIoULoss',
     'CropAtObject',
+    'HSVGains',
     'InsideTaskAlignedAssigner',
+    'LetterBox',
     'MambaYOLODetector',
     'MambaYOLOHead',
     'MambaYOLOMaskHead',
     'MambaYOLOPAFPN',
+    'MosaicOfFour',
     'RandomTranspose',
+    'SteppedResize',
 ]

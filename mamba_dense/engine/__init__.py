@@ -5,6 +5,7 @@ from mamba_dense.engine.distributed import ProcessSyncBN
 from mamba_dense.engine.hooks import MeanLossHook, StepSeedHook, WholeCheckpointHook
 from mamba_dense.engine.param_groups import NoDecayConstructor
 from mamba_dense.engine.streams import StreamDataset, StreamSampler
+from mamba_dense.engine.warmup import WarmupDecayHook
 
 __all__ = [
     'BFloat16OptimWrapper',
@@ -14,5 +15,6 @@ __all__ = [
     'StepSeedHook',
     'StreamDataset',
     'StreamSampler',
+    'WarmupDecayHook',
     'WholeCheckpointHook',
 ]
