@@ -1,5 +1,5 @@
-# Mamba-YOLO's: SGD for 300 epochs in batches of 512 (8 processes of 64), averaged weights; the decay
-# is 0.0005 * 512 / 64: with batches of 64 or less take 0.0005
+# Mamba-YOLO's: SGD for 300 epochs in batches of 512 (8 processes of 64), averaged weights; the
+# decay is 0.0005 * 512 / 64: with batches of 64 or less take 0.0005
 max_epochs = 300
 optim_wrapper = dict(
     type='AmpOptimWrapper',
