@@ -11,7 +11,7 @@ model = dict(
     bbox_head=dict(num_classes=1, in_channels=widths, image_size=192),
 )
 train_dataloader = dict(batch_size=8)
-max_iters = 400
+max_iters = 300
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-2, by_epoch=False, begin=0, end=20),
     dict(type='CosineAnnealingLR', eta_min=1e-6, by_epoch=False, begin=20, end=max_iters),

@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/default_runtime_det.py',
 ]
 train_dataloader = dict(batch_size=8)
-max_iters = 400
+max_iters = 300
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-2, by_epoch=False, begin=0, end=20),
     dict(type='CosineAnnealingLR', eta_min=1e-6, by_epoch=False, begin=20, end=max_iters),
