@@ -1,6 +1,7 @@
 """Detection and instance segmentation over mmdet: networks, data preparation, what mmdet lacks."""
 
 from mamba_dense.detection.assigner import InsideTaskAlignedAssigner
+from mamba_dense.detection.fer_yolo import FERYOLOPAFPN
 from mamba_dense.detection.head import MambaYOLOHead
 from mamba_dense.detection.letterbox import LetterBox
 from mamba_dense.detection.loss import CompleteIoULoss
@@ -23,6 +24,7 @@ __all__ = [
     'CocoScores',
     'CompleteIoULoss',
     'CropAtObject',
+    'FERYOLOPAFPN',
     'HSVGains',
     'InsideTaskAlignedAssigner',
     'LetterBox',

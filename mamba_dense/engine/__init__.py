@@ -2,6 +2,7 @@
 
 from mamba_dense.engine.amp import BFloat16OptimWrapper
 from mamba_dense.engine.distributed import ProcessSyncBN
+from mamba_dense.engine.freeze import FreezeUntilHook
 from mamba_dense.engine.hooks import MeanLossHook, StepSeedHook, WholeCheckpointHook
 from mamba_dense.engine.param_groups import NoDecayConstructor
 from mamba_dense.engine.streams import StreamDataset, StreamSampler
@@ -9,6 +10,7 @@ from mamba_dense.engine.warmup import WarmupDecayHook
 
 __all__ = [
     'BFloat16OptimWrapper',
+    'FreezeUntilHook',
     'MeanLossHook',
     'NoDecayConstructor',
     'ProcessSyncBN',

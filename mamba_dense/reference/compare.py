@@ -26,20 +26,38 @@ class Outcome:
     reasons: tuple[str, ...] = ()
 
 
-def targets(family: str) -> Mapping[str, Builder]:
-    """The family's table from an authors' name to our builder; empty if there is none."""
+def has_table(family: str) -> bool:
+    """Whether the project has a table of builders for this family."""
     name = f'{__package__}.{family}'
-    if not family.isidentifier() or importlib.util.find_spec(name) is None:
+    return family.isidentifier() and importlib.util.find_spec(name) is not None
+
+
+def targets(family: str) -> Mapping[str, Builder]:
+    """The family's table from an authors' name to our builder; empty if there is none.
+
+    Raises:
+        UnsupportedError: the family stands on a framework that is not installed.
+    """
+    if not has_table(family):
         return {}
-    return getattr(importlib.import_module(name), 'TARGETS', {})
+    try:
+        module = importlib.import_module(f'{__package__}.{family}')
+    except ModuleNotFoundError as error:
+        if (error.name or '').partition('.')[0] in ('', __name__.partition('.')[0]):
+            raise
+        raise UnsupportedError(
+            f'family {family} needs {error.name}, which is not installed; the extras of '
+            'mamba_dense bring it'
+        ) from error
+    return getattr(module, 'TARGETS', {})
 
 
 def verify(record: Record, family: str | None = None) -> Outcome:
     """Build what the record names, give it the record's weights, run it and compare all outputs."""
-    table = targets(family or record.family)
-    if record.target not in table:
-        return Outcome('UNSUPPORTED', reasons=(f'no builder for target {record.target!r}',))
     try:
+        table = targets(family or record.family)
+        if record.target not in table:
+            raise UnsupportedError(f'no builder for target {record.target!r}')
         subject = table[record.target](record)
     except UnsupportedError as error:
         return Outcome('UNSUPPORTED', reasons=(str(error),))
