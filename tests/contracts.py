@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mamba_dense.bricks import batch_norms
+from tests.conditioning import smooth_image
 
 
 def image(model: nn.Module, height: int = 64, width: int = 64, batch: int = 1) -> Tensor:
@@ -35,11 +36,17 @@ def features(model: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
 
 
 def total(outputs: tuple[Tensor, ...]) -> Tensor:
-    """A scalar in which each element of each output has a weight of its own."""
+    """A scalar in which each element of each output has a weight of its own.
+
+    The weights have no order: a batch norm takes away what is the same over a channel, and weights
+    that rise from channel to channel would leave little but rounding of the gradients before one.
+    """
     loss = outputs[0].new_zeros(())
+    generator = torch.Generator().manual_seed(0)
     for y in outputs:
-        weight = torch.linspace(-1, 1, y.numel(), dtype=y.dtype, device=y.device).view(y.shape)
-        loss = loss + (y * weight).sum()
+        order = torch.randperm(y.numel(), generator=generator)
+        weight = torch.linspace(-1, 1, y.numel(), dtype=torch.float64)[order].view(y.shape)
+        loss = loss + (y * weight.to(y)).sum()
     return loss
 
 
@@ -105,6 +112,30 @@ def check_frozen(model: nn.Module, x: Tensor, stages: int, untrained: set[str]) 
         assert (grads[name] is None) == (id(p) in ids or name in untrained), name
 
 
+def check_norm_eval(model: nn.Module, x: Tensor) -> None:
+    """Training leaves the statistics alone; what the norms learn still learns."""
+    norms = batch_norms(model)
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    assert model.train() is model and model.training
+    assert not any(norm.training for norm in norms)
+    gradients(model, x)
+    for name, value in model.named_buffers():
+        assert torch.equal(value, before[name]), f'{name} has changed'
+    assert all(norm.weight.grad is not None for norm in norms)
+    model.norm_eval = False
+    assert all(norm.training for norm in batch_norms(model.train()))
+
+
+def check_no_decay(model: nn.Module) -> None:
+    """Each name that a class spares weight decay is one of its members: a slip would decay."""
+    for path, module in model.named_modules():
+        for member in getattr(module, 'NO_DECAY', ()):
+            part = module
+            for name in member.split('.'):
+                assert hasattr(part, name), f'{path or "the backbone"} has no {member}'
+                part = getattr(part, name)
+
+
 def check_state_dict(build, x: Tensor, tmp_path) -> None:
     torch.manual_seed(1)
     source = build()
@@ -135,10 +166,28 @@ def check_autocast(model: nn.Module, x: Tensor, dtype: torch.dtype) -> None:
             assert torch.isfinite(p.grad).all(), name
 
 
-def check_compile(model: nn.Module, x: Tensor, backend: str, tolerance: float = 1e-4) -> None:
+def check_compile(
+    model: nn.Module, height: int, width: int, backend: str, tolerance: float = 1e-4
+) -> None:
+    """Gradients of the compiled model are those of the eager one, to 1e-4 of their largest value.
+
+    Two float32 programs can agree so well only where float32 itself does; three things that make
+    eager differ from its own float64 run are kept out, all measured on the nano variants with
+    images of 128x256:
+
+    - activations on their kink, which move gradients by up to 9 %: `smooth_image` avoids them;
+    - weights of the loss that hardly vary within a channel, which a batch norm takes away (8e-4
+      in EfficientViM where no kink matters, 2e-5 with weights in no order): see `total`;
+    - parameters that a batch norm takes away, like a bias before it: their exact gradient is
+      nothing (1e-16 of the largest), what is computed is rounding (up to 2e-6 of the largest in
+      eager VSSD). Those below 1e-3 of the largest may be as far from float64 as eager times two.
+
+    With these eager is within 2e-5 of float64 in every parameter that matters.
+    """
     wake(model).train()
+    x = smooth_image(model, 1, model.in_channels, height, width)
+    exact = gradients(copy.deepcopy(model).double(), x.double())
     want = gradients(model, x)
-    # a shift or scale that a batch norm takes away again has a gradient of rounding alone
     largest = max(float(grad.abs().max()) for grad in want.values() if grad is not None)
     floor = 1e-3 * largest if batch_norms(model) else 1e-6
     torch._dynamo.reset()
@@ -147,6 +196,9 @@ def check_compile(model: nn.Module, x: Tensor, backend: str, tolerance: float = 
     for name, p in model.named_parameters():
         if not p.requires_grad:
             continue
-        scale = want[name].abs().max().clamp(min=floor)
-        error = (p.grad - want[name]).abs().max() / scale
-        assert error <= tolerance, f'{name}: {error}'
+        size = exact[name].abs().max()
+        error, allowed = (p.grad - want[name]).abs().max(), tolerance * max(float(size), floor)
+        if error > allowed and size < floor:
+            error = (p.grad - exact[name]).abs().max()
+            allowed = 2 * (want[name] - exact[name]).abs().max()
+        assert error <= allowed, f'{name}: {error} where {allowed} is allowed'

@@ -114,7 +114,7 @@ def main() -> int:
         return 0
     try:
         return 1 if run(args) else 0
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, ModuleNotFoundError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
 

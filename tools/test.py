@@ -1,8 +1,15 @@
-"""Score a checkpoint, the authors' or ours, on the test data of a config."""
+"""Score a checkpoint, the authors' or ours, on the test data of a config.
+
+    python tools/test.py CONFIG CHECKPOINT
+
+Detectors also leave WORK_DIR/evaluation: precision-recall curves (each class, IoU 0.5 and 0.75)
+and a confusion matrix, of boxes and of masks, as CSV and as SVG.
+"""
 
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -13,7 +20,9 @@ from mamba_dense.engine.evaluate import evaluate
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', type=Path, help='config file')
     parser.add_argument('checkpoint', help='checkpoint: a path or a URL')
     parser.add_argument('--work-dir', help='where logs go; work_dirs/CONFIG unless given')
@@ -24,6 +33,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--trusted', action='store_true', help='run code that the checkpoint may hold (see README)'
     )
+    parser.add_argument(
+        '--score', type=float, default=0.3, help='least score of objects in the confusion matrix'
+    )
+    parser.add_argument('--iou', type=float, default=0.5, help='least IoU in the confusion matrix')
     parser.add_argument(
         '--launcher', choices=LAUNCHERS, default='none', help='who starts the processes'
     )
@@ -36,6 +49,30 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def prepare(cfg: Config, folder: Path, score: float, iou: float) -> bool:
+    """Check the test data; whether the scores will leave curves in `folder`."""
+    scope = cfg.get('default_scope')
+    if scope == 'mmseg':
+        from mamba_dense.segmentation.guard import guard
+
+        guard(cfg, keys=('test_dataloader',))
+    elif scope == 'mmdet':
+        from mamba_dense.detection.guard import guard
+        from mamba_dense.detection.metrics import use_curves
+
+        guard(cfg, keys=('test_dataloader',))
+        return use_curves(cfg, folder, score=score, iou=iou)
+    return False
+
+
+def draw(folder: Path, title: str) -> None:
+    """The pictures of what an evaluation left in `folder`."""
+    from mamba_dense.apis.detection_report import write_drawings
+
+    drawn = write_drawings(folder, title)
+    print(f'{len(drawn)} drawings of curves and confusion, and their tables: {folder}')
+
+
 def main() -> int:
     """Test; 1 and a message where config, data or checkpoint do not allow it."""
     args = parse_args()
@@ -46,14 +83,8 @@ def main() -> int:
         if args.cfg_options is not None:
             cfg.merge_from_dict(args.cfg_options)
         cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{args.config.stem}'
-        if cfg.get('default_scope') == 'mmseg':
-            from mamba_dense.segmentation.guard import guard
-
-            guard(cfg, keys=('test_dataloader',))
-        elif cfg.get('default_scope') == 'mmdet':
-            from mamba_dense.detection.guard import guard
-
-            guard(cfg, keys=('test_dataloader',))
+        folder = Path(cfg.work_dir) / 'evaluation'
+        curves = prepare(cfg, folder, args.score, args.iou)
         evaluate(
             cfg,
             args.checkpoint,
@@ -61,6 +92,7 @@ def main() -> int:
             tta=args.tta,
             trusted=args.trusted,
             out=args.out,
+            then=partial(draw, folder, args.config.stem) if curves else None,
         )
     except (ValueError, OSError) as error:
         sys.stderr.write(f'error: {error}\n')

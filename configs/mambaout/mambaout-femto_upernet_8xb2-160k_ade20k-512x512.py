@@ -2,16 +2,10 @@
 _base_ = [
     '../_base_/models/upernet_mambaout.py',
     '../_base_/datasets/ade20k.py',
-    '../_base_/schedules/adamw_poly_160k.py',
+    '../_base_/schedules/adamw_poly_160k_1e-4.py',
     '../_base_/default_runtime.py',
 ]
 checkpoint = 'https://github.com/yuweihao/MambaOut/releases/download/model/mambaout_femto.pth'
-# the paper says AdamW 1e-4, 160k iterations, batch 16 and fp16; the rest is as ConvNeXt has it
-optim_wrapper = dict(
-    type='AmpOptimWrapper',
-    loss_scale='dynamic',
-    optimizer=dict(lr=1e-4, weight_decay=0.05),
-)
 model = dict(
     data_preprocessor=dict(size=(512, 512)),
     backbone=dict(

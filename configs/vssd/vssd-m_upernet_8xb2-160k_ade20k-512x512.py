@@ -6,11 +6,14 @@ _base_ = [
     '../_base_/schedules/adamw_poly_160k.py',
     '../_base_/default_runtime.py',
 ]
+checkpoint = 'https://huggingface.co/YuhengSSS/VSSD/resolve/main/vssd_micro_best.pth'
 model = dict(
     data_preprocessor=dict(size=(512, 512)),
-    # the authors link their files from a read-me: fetch the classifier's by hand and name it in
-    # init_cfg, as the read-me here shows
-    backbone=dict(arch='micro', drop_path_rate=0.1),
+    backbone=dict(
+        arch='micro',
+        drop_path_rate=0.1,
+        init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
+    ),
     decode_head=dict(in_channels=[48, 96, 192, 384]),
     auxiliary_head=dict(in_channels=192),
 )

@@ -3,7 +3,8 @@
 Runs on the meta device: nothing is computed, so every variant is measured in seconds and in no
 memory. The convention is the field's (fvcore's): one multiply-add counts one, a norm 5 per element
 (2 for a batch norm in eval mode), bilinear upsampling 4 per element, other elementwise work
-nothing; a scan counts 9 L D N + L D and the projection of its steps as any matrix product.
+nothing; a scan counts 9 L D N + L D and the projection of its steps as any matrix product. A
+detector is counted with 1000 proposals and 100 masks, see `detector_pass`.
 """
 
 from collections import defaultdict
@@ -21,7 +22,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mamba_kernels import route_scan_flops
 
+from .detector_pass import DetectorPass
 from .inferencer import input_channels, without_pretraining
+from .instances import is_detector
 from .models import find_model
 
 Shape = Sequence[int]
@@ -72,7 +75,7 @@ def analyze(config: Any, size: tuple[int, int] | None = None) -> Analysis:
         raise ValueError(f'size={(height, width)} must be positive.')
     model = build_meta(source.cfg)
     shape = (input_channels(model), height, width)
-    return measure(model, shape, source.name)
+    return measure(DetectorPass(model) if is_detector(model) else model, shape, source.name)
 
 
 def build_meta(cfg: Config) -> nn.Module:

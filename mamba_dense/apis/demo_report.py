@@ -22,11 +22,13 @@ from .. import __version__, samples
 from ..weights.save import atomic_write
 from . import report
 from .analysis import analyze
+from .detection_demo import Run, detection_sections
 from .drawing import class_colours, error_map, overlay, stretch
 from .images import read_image, to_bytes, write_png
 from .inferencer import infer, init_model
 from .masks import dice, fit_threshold, smooth
 from .progress import Progress, duration
+from .run_log import log_rows, points
 
 PICTURES = ('.png', '.jpg')
 _FULL = (0.0, 255.0)
@@ -124,12 +126,8 @@ def history(work: Path) -> tuple[report.Line, report.Line]:
     Raises:
         FileNotFoundError: the run left no log.
     """
-    logs = sorted(work.glob('*/vis_data/scalars.json'))
-    if not logs:
-        raise FileNotFoundError(f'{work}: the training left no vis_data/scalars.json.')
-    rows = [json.loads(line) for line in logs[-1].read_text().splitlines() if line]
-    loss = [(row['step'], row['loss']) for row in rows if 'loss' in row]
-    scores = [(row['step'], row['Dice.nucleus'] / 100) for row in rows if 'Dice.nucleus' in row]
+    rows = log_rows(work)
+    loss, scores = points(rows, 'loss'), points(rows, 'Dice.nucleus', 0.01)
     return report.Line('training loss', loss), report.Line('nucleus Dice', scores)
 
 
@@ -140,6 +138,7 @@ def write_report(
     scores: dict[str, float],
     shown: Sequence[Shown],
     times: Sequence[tuple[str, float]],
+    runs: Sequence[Run] = (),
 ) -> Path:
     """Write `out`/report.html and `out`/figures.json; the report.
 
@@ -150,19 +149,12 @@ def write_report(
         scores: what tools/test.py found.
         shown: the predictions.
         times: seconds of each step so far, by what it did.
+        runs: detectors to show, as `detection_demo.find_runs` finds them.
     """
     nuclei = score_nuclei(shown)
     dice_value = scores['Dice.nucleus'] / 100
     cost = analyze(config)
-    figures = {
-        'dice_nucleus': dice_value,
-        'dice_threshold': round(nuclei.baseline, 4),
-        'target': _TARGET,
-        'seconds': {what: round(seconds, 1) for what, seconds in times},
-    }
-    atomic_write(
-        out / 'figures.json', lambda part: part.write_text(json.dumps(figures, indent=2) + '\n')
-    )
+    _write_figures(out, dice_value, nuclei.baseline, times, runs)
     total = sum(seconds for _, seconds in times)
     verdict = 'reached' if dice_value >= _TARGET else 'NOT reached'
     sections = [
@@ -183,6 +175,7 @@ def write_report(
         ('The unseen quadrant', _quadrant(nuclei)),
         ('Training', _curves(work)),
         ('All bundled pictures', _gallery(shown)),
+        *detection_sections(runs, out),
         ('How it was made', _details(config, work, times, cost.total)),
     ]
     lead = (
@@ -192,6 +185,24 @@ def write_report(
     )
     text = report.page('mamba_dense: nuclei demo', lead, sections)
     return atomic_write(out / 'report.html', lambda part: part.write_text(text, encoding='utf-8'))
+
+
+def _write_figures(
+    out: Path,
+    dice_value: float,
+    baseline: float,
+    times: Sequence[tuple[str, float]],
+    runs: Sequence[Run],
+) -> None:
+    figures = {
+        'dice_nucleus': dice_value,
+        'dice_threshold': round(baseline, 4),
+        'target': _TARGET,
+        'detectors': {run.config.stem: run.scores for run in runs},
+        'seconds': {what: round(seconds, 1) for what, seconds in times},
+    }
+    text = json.dumps(figures, indent=2) + '\n'
+    atomic_write(out / 'figures.json', lambda part: part.write_text(text))
 
 
 def _quadrant(score: Score) -> str:

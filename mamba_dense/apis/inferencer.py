@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
@@ -18,7 +19,7 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 from torch import Tensor, nn
 
 from ..weights import load_model_weights
-from .images import check_image, read_image, to_bytes
+from .images import ImageError, check_image, read_image, to_bytes
 from .instances import Instances, from_sample, is_detector
 from .large_image import count_tiles, predict_bands
 from .models import find_model
@@ -299,7 +300,14 @@ def _sample(model: nn.Module, pixels: np.ndarray, resize: bool) -> Any:
         'img_shape': size,
         'ori_shape': size,
     }
-    data = _pipeline(model.cfg, resize)(record)
+    try:
+        data = _pipeline(model.cfg, resize)(record)
+    except cv2.error as error:
+        raise ImageError(
+            f'image: {size[1]}x{size[0]} pixels cannot be prepared as the config says, too narrow '
+            f'for its resize ({" ".join(str(error).split())}); crop it, or pad it to a less '
+            'extreme shape.'
+        ) from error
     return model.test_step({'inputs': [data['inputs']], 'data_samples': [data['data_samples']]})[0]
 
 

@@ -120,7 +120,7 @@ def draw(
         table = np.concatenate((np.zeros((1, 3), np.uint8), colours[found.labels]))
         return overlay(picture, objects, table, opacity)
     picture = picture.copy()
-    width = max(1, min(image.shape[:2]) // 400)
+    width = max(1, min(image.shape[:2]) // 250)
     for number in reversed(range(len(found.labels))):
         left, top, right, bottom = (round(float(side) / step) for side in found.boxes[number])
         colour = tuple(int(value) for value in colours[found.labels[number]])

@@ -1,6 +1,7 @@
 """From a config file or a name to the config of a network and where its weights are."""
 
 import difflib
+import importlib.util
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,13 @@ from ..engine.shipped import configs
 from ..registry import MODELS
 from ..weights import zoo
 
-_TASKS = ('classification', 'segmentation')
+_TASKS = ('classification', 'segmentation', 'detection')
+_EXTRAS = {'mmdet': 'det', 'mmseg': 'seg'}
+# epochs of the schedules that published detectors were trained by
+_EPOCHS = {'1x': 12, '1x-bs8': 12, '3x': 36}
+DETECTORS = {'Mask R-CNN': 'MaskRCNN', 'Cascade Mask R-CNN': 'CascadeRCNN'}
+# type, backbone, arch, number of classes, epochs or None
+DetectorKey = tuple[str, str, str, int, int | None]
 # ImageNet classifiers are tested on the centre of a picture whose short side is 8/7 of it
 _CLASSIFIER_RESIZE = 8 / 7
 
@@ -35,7 +42,8 @@ def list_models(task: str | None = None) -> tuple[str, ...]:
     """Names that `init_model` takes: configs of the project, then published weight files.
 
     Args:
-        task: only published files of 'classification' or 'segmentation', without the configs.
+        task: only published files of 'classification', 'segmentation' or 'detection', without the
+            configs.
 
     Raises:
         ValueError: another task.
@@ -52,8 +60,20 @@ def find_model(config: str | Path | Config) -> ModelSource:
 
     Raises:
         FileNotFoundError: a path to a config that is not there.
-        ValueError: a name that is not known (lists the nearest), or of a task not served.
+        ValueError: a name that is not known (lists the nearest), or of which there is no config.
+        ModuleNotFoundError: the framework of the network is not installed; says which extra has it.
     """
+    source = _find(config)
+    scope = source.cfg.get('default_scope')
+    if scope in _EXTRAS and importlib.util.find_spec(scope) is None:
+        raise ModuleNotFoundError(
+            f'{source.name} is a network of {scope}, which is not installed: '
+            f"pip install --no-build-isolation -e '.[{_EXTRAS[scope]}]'"
+        )
+    return source
+
+
+def _find(config: str | Path | Config) -> ModelSource:
     if isinstance(config, Config):
         return ModelSource(config.filename or 'the config given', config)
     path, name = Path(config), str(config)
@@ -73,9 +93,7 @@ def find_model(config: str | Path | Config) -> ModelSource:
     record = zoo.WEIGHTS[name]
     if record.task == 'classification':
         return ModelSource(name, classifier_config(record), record.url)
-    if record.task == 'segmentation':
-        return ModelSource(name, _segmentor_config(record), record.url)
-    raise ValueError(f'{name!r} is a model for {record.task}; served are {", ".join(_TASKS)}.')
+    return ModelSource(name, _network_config(record), record.url)
 
 
 def classifier_config(record: zoo.WeightFile) -> Config:
@@ -123,6 +141,11 @@ def _config_files() -> dict[str, Path]:
     return {path.stem: path for path in sorted(configs().glob('[!_]*/*.py'))}
 
 
+def config_file(name: str) -> Path | None:
+    """The project's config of this name, if there is one."""
+    return _config_files().get(name)
+
+
 @cache
 def segmentation_configs() -> tuple[tuple[tuple[str, str, int], Path], ...]:
     """Configs of segmentation networks, each with (backbone, arch, number of classes)."""
@@ -141,9 +164,39 @@ def segmentors() -> dict[tuple[str, str, int], Path]:
     return dict(segmentation_configs())
 
 
-def _segmentor_config(record: zoo.WeightFile) -> Config:
+@cache
+def detector_configs() -> tuple[tuple[DetectorKey, Path], ...]:
+    """Configs of detectors, each with its key."""
+    found = []
+    for path in _config_files().values():
+        cfg = _read(path)
+        head = cfg.model.get('roi_head', cfg.model).get('bbox_head')
+        if head is not None:
+            backbone, first = cfg.model.backbone, head[0] if isinstance(head, list) else head
+            epochs = cfg.get('train_cfg', {}).get('max_epochs')
+            arch = str(backbone.get('arch'))
+            key = (cfg.model.type, backbone.type, arch, first.num_classes, epochs)
+            found.append((key, path))
+    return tuple(found)
+
+
+def detectors() -> dict[DetectorKey, Path]:
+    """Configs of detectors by their keys."""
+    return dict(detector_configs())
+
+
+def detector_key(record: zoo.WeightFile) -> DetectorKey:
+    """The key in `detectors()` of the config by which a published detector was trained."""
+    kind, epochs = DETECTORS.get(record.network, record.network), _EPOCHS.get(record.schedule)
+    return (kind, record.backbone, record.arch, record.num_classes, epochs)
+
+
+def _network_config(record: zoo.WeightFile) -> Config:
     """The project's config for the network that a published file holds."""
-    path = segmentors().get((record.backbone, record.arch, record.num_classes))
+    if record.task == 'detection':
+        path = detectors().get(detector_key(record))
+    else:
+        path = segmentors().get((record.backbone, record.arch, record.num_classes))
     if path is None:
         raise ValueError(
             f'{record.name!r} needs its config, and none in {configs()} is a {record.network} of '

@@ -37,6 +37,17 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px
   overflow-x: auto; font-size: 13px; }
 svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
 """
+# the page's light colours, for drawings outside of it
+_INKS = {
+    'ink': '#1d2327',
+    'soft': '#5b6770',
+    'line': '#d9dee3',
+    'paper': '#fff',
+    'a': '#0b6bcb',
+    'b': '#d9480f',
+    'c': '#2b8a3e',
+}
+_HEADING = 22
 _COLOURS = ('var(--a)', 'var(--b)', 'var(--c)')
 _WIDTH, _HEIGHT = 480, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 26, 34
@@ -99,11 +110,21 @@ def ticks(low: float, high: float) -> list[float]:
     return [round(float((first + i) * step), 10) for i in range(max(count, 1))]
 
 
+def figure(drawing: str, caption: str) -> str:
+    """A drawing (SVG) with its caption inside the page."""
+    return f'<figure>{drawing}<figcaption>{escape(caption)}</figcaption></figure>'
+
+
 def curves(title: str, lines: Sequence[Line], x_name: str, y_from: float | None = None) -> str:
-    """Curves over a common axis, as a drawing inside the page.
+    """Curves over a common axis with their title, inside the page; see `chart`."""
+    return figure(chart(title, lines, x_name, y_from), title)
+
+
+def chart(title: str, lines: Sequence[Line], x_name: str, y_from: float | None = None) -> str:
+    """Curves over a common axis, as a drawing.
 
     Args:
-        title: above the drawing.
+        title: what errors call the drawing.
         lines: one to three curves; one without points is left out.
         x_name: what the horizontal axis counts.
         y_from: least value of the vertical axis; None takes it from the points.
@@ -135,8 +156,29 @@ def curves(title: str, lines: Sequence[Line], x_name: str, y_from: float | None 
             f'<text x="{_LEFT + 6 + 150 * i}" y="16" style="fill:{colour}">'
             f'{escape(line.name)}</text>'
         )
-    drawing = f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">{"".join(parts)}</svg>'
-    return f'<figure>{drawing}<figcaption>{escape(title)}</figcaption></figure>'
+    return svg(_WIDTH, _HEIGHT, ''.join(parts))
+
+
+def svg(width: float, height: float, inner: str) -> str:
+    """A drawing of this size from its parts."""
+    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img">{inner}</svg>'
+
+
+def standalone(drawing: str, title: str) -> str:
+    """A drawing as a file of its own: a heading, a light background, no style from elsewhere."""
+    _, _, width, height = (float(side) for side in drawing.split('"', 2)[1].split())
+    width = max(width, 8.0 * len(title))
+    inner = drawing.split('>', 1)[1].removesuffix('</svg>')
+    for name, colour in _INKS.items():
+        inner = inner.replace(f'var(--{name})', colour)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{1.5 * width:g}" '
+        f'height="{1.5 * (height + _HEADING):g}" viewBox="0 {-_HEADING} {width:g} '
+        f'{height + _HEADING:g}" font-family="sans-serif" font-size="12">'
+        f'<rect y="{-_HEADING}" width="100%" height="100%" fill="#fff"/>'
+        f'<text x="8" y="-6" font-size="13" font-weight="bold">{escape(title)}</text>'
+        f'{inner}</svg>\n'
+    )
 
 
 def _grid(x0, x1, y0, y1, across, down, x_name: str) -> str:

@@ -50,19 +50,35 @@ def compare(
     if min(*size, batch, rounds) < 1:
         raise ValueError(f'size={size}, batch={batch} and rounds={rounds} must be at least 1.')
     passes = [_pass(config, size, batch, training, device) for config in configs]
-    seconds: list[list[float]] = [[] for _ in passes]
-    for number in range(rounds + 2):
-        for step, times in zip(passes, seconds, strict=True):
-            start = time.perf_counter()
-            step()
-            if number >= 2:
-                times.append(time.perf_counter() - start)
-        if number >= 2 and on_round is not None:
-            on_round()
+    seconds = interleave(passes, rounds, on_round=on_round)
     return [
         Speed(str(config), median(times), min(times), max(times))
         for config, times in zip(configs, seconds, strict=True)
     ]
+
+
+def interleave(
+    passes: Sequence[Callable[[], None]],
+    rounds: int,
+    *,
+    warm_up: int = 2,
+    on_round: Callable[[], None] | None = None,
+) -> list[list[float]]:
+    """Seconds of each pass in each round; a round runs every pass once, in turn.
+
+    The rounds before the first `warm_up` are over are not timed. What else the machine does in a
+    round falls on all passes of it, so their ratios within one round say more than their times.
+    """
+    seconds: list[list[float]] = [[] for _ in passes]
+    for number in range(rounds + warm_up):
+        for step, times in zip(passes, seconds, strict=True):
+            start = time.perf_counter()
+            step()
+            if number >= warm_up:
+                times.append(time.perf_counter() - start)
+        if number >= warm_up and on_round is not None:
+            on_round()
+    return seconds
 
 
 def _pass(
@@ -71,10 +87,12 @@ def _pass(
     # a zoo name would fetch weights, which speed does not depend on
     model = init_model(find_model(config).cfg, device=device).train(training)
     x = torch.randn(batch, input_channels(model), *size, device=next(model.parameters()).device)
-    return _backward(model, x) if training else _forward(model, x)
+    return _backward(model, x) if training else forward_pass(model, x)
 
 
-def _forward(model: nn.Module, x: torch.Tensor) -> Callable[[], None]:
+def forward_pass(model: nn.Module, x: torch.Tensor) -> Callable[[], None]:
+    """A call that runs the model on x without gradients, and waits for the device."""
+
     def run() -> None:
         with torch.inference_mode():
             model(x)

@@ -99,6 +99,9 @@ class Backbone(BaseModule):
         in_channels: channels of the image.
         drop_path_rate: rate of the last block, rising linearly from 0; None is the variant's.
         with_cp: recompute each block in the backward pass to save memory.
+        norm_eval: keep the batch norms in evaluation mode while training: they use the statistics
+            they were loaded with and leave them as they are, while their weights still learn. A
+            network without batch norms refuses it.
         init_cfg: `dict(type='Pretrained', checkpoint=PATH_OR_URL)` loads the authors' file or
             ours, strictly, when the runner (or you) calls `init_weights`; it may add `prefix`
             (only the keys below it) and `trusted` (see `mamba_dense.weights.load_weights`).
@@ -122,6 +125,7 @@ class Backbone(BaseModule):
         in_channels: int = 3,
         drop_path_rate: float | None = None,
         with_cp: bool = False,
+        norm_eval: bool = False,
         init_cfg: Mapping[str, Any] | None = None,
     ):
         super().__init__(init_cfg=init_cfg)
@@ -135,6 +139,7 @@ class Backbone(BaseModule):
         self.drop_path_rate = rate
         self.with_cp = with_cp
         self.frozen_stages = -1
+        self.norm_eval = norm_eval
 
     @property
     def parts(self) -> nn.ModuleList:
@@ -182,7 +187,19 @@ class Backbone(BaseModule):
         else:
             super().init_weights()
 
+    def _settle(self) -> None:
+        """The last step of building: what training leaves alone is put aside."""
+        if self.norm_eval and not batch_norms(self):
+            raise ValueError(
+                f'norm_eval=True is for batch norms, and this {type(self).__name__} has none: its '
+                'norms keep no statistics; leave norm_eval out.'
+            )
+        self._freeze()
+
     def _freeze(self) -> None:
+        if self.norm_eval:
+            for norm in batch_norms(self):
+                norm.eval()
         if self.frozen_stages < 0:
             return
         for module in (self.stem, *self.parts[: self.frozen_stages]):
@@ -190,7 +207,7 @@ class Backbone(BaseModule):
             module.requires_grad_(False)
 
     def train(self, mode: bool = True) -> 'Backbone':
-        """As `nn.Module.train`; the frozen stages stay in evaluation mode."""
+        """As `nn.Module.train`; what is frozen, or held by `norm_eval`, stays in evaluation."""
         super().train(mode)
         self._freeze()
         return self
@@ -229,7 +246,7 @@ class StagedBackbone(Backbone):
     names the head of its published classifier.
 
     Args:
-        arch, in_channels, drop_path_rate, with_cp, init_cfg: see `Backbone`.
+        arch, in_channels, drop_path_rate, with_cp, norm_eval, init_cfg: see `Backbone`.
         out_indices: stages whose features are returned, each once, in any order; None is all.
         frozen_stages: -1 freezes nothing, 0 the stem, i the stem and the first i stages.
         output_norm: whether each returned feature passes a norm of its own; None is the family's
@@ -254,6 +271,7 @@ class StagedBackbone(Backbone):
         drop_path_rate: float | None = None,
         with_cp: bool = False,
         output_norm: bool | None = None,
+        norm_eval: bool = False,
         init_cfg: Mapping[str, Any] | None = None,
     ):
         super().__init__(
@@ -261,6 +279,7 @@ class StagedBackbone(Backbone):
             in_channels=in_channels,
             drop_path_rate=drop_path_rate,
             with_cp=with_cp,
+            norm_eval=norm_eval,
             init_cfg=init_cfg,
         )
         depths, dims = self.arch.depths, self.arch.dims
@@ -287,7 +306,7 @@ class StagedBackbone(Backbone):
         if self.OUTPUT_NORM if output_norm is None else output_norm:
             self.out_norms.update({str(i): self.make_out_norm(dims[i]) for i in self.out_indices})
         self._init_parameters()
-        self._freeze()
+        self._settle()
 
     @abstractmethod
     def make_stem(self, in_channels: int) -> nn.Module:

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..bricks import ConvBatchNorm, ExtendedFPN, SqueezeExcitation
+from ..bricks import ExemptConvNorm, ExtendedFPN, SqueezeExcite
 from ..mixers import HiddenStateMixer
 from ..registry import MODELS
 from ..weights import KeyMap
@@ -82,7 +82,7 @@ class Stem(nn.Sequential):
         widths = [in_channels, *(channels // 2**i for i in reversed(range(depth)))]
         super().__init__(
             *(
-                ConvBatchNorm(widths[i], widths[i + 1], 3, stride=2, relu=i < depth - 1)
+                ExemptConvNorm(widths[i], widths[i + 1], 3, stride=2, relu=i < depth - 1)
                 for i in range(depth)
             )
         )
@@ -96,18 +96,20 @@ class Downsample(nn.Module):
         out_channels: width after; the bottleneck is four times as wide.
     """
 
+    NO_DECAY = ('excite.fc1.bias', 'excite.fc2.bias')
+
     def __init__(self, channels: int, out_channels: int):
         super().__init__()
         hidden = 4 * out_channels
         # a quarter as a multiple of 8, as timm rounds it: upward if it would lose a tenth
         squeezed = max(8, int(hidden / 4 + 4) // 8 * 8)
         squeezed += 8 if squeezed < 0.9 * hidden / 4 else 0
-        self.conv1 = ConvBatchNorm(channels, channels, 3, depthwise=True)
-        self.expand = ConvBatchNorm(channels, hidden, relu=True)
-        self.reduce = ConvBatchNorm(hidden, hidden, 3, stride=2, depthwise=True, relu=True)
-        self.excite = SqueezeExcitation(hidden, squeezed)
-        self.project = ConvBatchNorm(hidden, out_channels)
-        self.conv2 = ConvBatchNorm(out_channels, out_channels, 3, depthwise=True)
+        self.conv1 = ExemptConvNorm(channels, channels, 3, groups=channels)
+        self.expand = ExemptConvNorm(channels, hidden, relu=True)
+        self.reduce = ExemptConvNorm(hidden, hidden, 3, stride=2, groups=hidden, relu=True)
+        self.excite = SqueezeExcite(hidden, squeezed)
+        self.project = ExemptConvNorm(hidden, out_channels)
+        self.conv2 = ExemptConvNorm(out_channels, out_channels, 3, groups=out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), C')."""
@@ -133,11 +135,13 @@ class Block(nn.Module):
         super().__init__()
         hidden = int(dim * arch.mlp_ratio)
         self.gates = nn.Parameter(torch.full((4, dim), 1e-4))
-        self.conv1 = ConvBatchNorm(dim, dim, 3, depthwise=True)
+        self.conv1 = ExemptConvNorm(dim, dim, 3, groups=dim)
         self.norm = nn.LayerNorm(dim)
         self.mixer = HiddenStateMixer(dim, states, ratio=arch.ratio)
-        self.conv2 = ConvBatchNorm(dim, dim, 3, depthwise=True)
-        self.mlp = nn.Sequential(ConvBatchNorm(dim, hidden, relu=True), ConvBatchNorm(hidden, dim))
+        self.conv2 = ExemptConvNorm(dim, dim, 3, groups=dim)
+        self.mlp = nn.Sequential(
+            ExemptConvNorm(dim, hidden, relu=True), ExemptConvNorm(hidden, dim)
+        )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, H, W, dim) to the same shape, and the mixer's states (B, N, dim)."""
@@ -205,10 +209,10 @@ class EfficientViM(StagedBackbone):
     """EfficientViM (arXiv 2411.15241) for dense prediction and classification.
 
     Args:
-        arch, in_channels, frozen_stages, with_cp, output_norm, init_cfg: see `StagedBackbone`.
+        arch, in_channels, frozen_stages, with_cp, output_norm, norm_eval, init_cfg: see
+            `StagedBackbone`.
         out_indices: stages whose features are returned, each once, in any order.
         drop_path_rate: has no effect, as no branch can be dropped.
-        norm_eval: keep the batch norms in evaluation mode while training.
         hidden_states: return, after the features, the hidden states (B, N, C) of the last block of
             each of these stages too, for `HiddenStateFusion`.
 
@@ -253,9 +257,9 @@ class EfficientViM(StagedBackbone):
             drop_path_rate=drop_path_rate,
             with_cp=with_cp,
             output_norm=output_norm,
+            norm_eval=norm_eval,
             init_cfg=init_cfg,
         )
-        self.norm_eval = norm_eval
         self.hidden_states = hidden_states
 
     def make_stem(self, in_channels: int) -> nn.Module:
@@ -269,15 +273,6 @@ class EfficientViM(StagedBackbone):
 
     def _init_parameters(self) -> None:
         """Nothing to do: layers start as torch has them, which is the authors' way."""
-
-    def train(self, mode: bool = True) -> 'EfficientViM':
-        """As `nn.Module.train`; with `norm_eval` the batch norms stay in evaluation mode."""
-        super().train(mode)
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
-        return self
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Features of an image, one for each of `out_indices`, and their hidden states if asked.

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ..bricks import DropPath, InvertedResidual, PatchEmbed, PatchMerging
 from ..mixers import ES2D
 from ..registry import MODELS
-from ..weights import KeyMap
+from ..weights import SCAN_NAMES, staged_key_maps
 from .base import StagedBackbone
 
 SCANNING = 2  # stages of scans; the others convolve
@@ -124,7 +124,8 @@ _CONVOLVING = (
     (r'\.conv_dw\.1\.', '.depthwise.norm.'),
     (r'\.conv_pw2\.0\.', '.project.conv.'),
     (r'\.conv_pw2\.1\.', '.project.norm.'),
-    (r'\.se\.conv_(reduce|expand)\.', r'.excite.\1.'),
+    (r'\.se\.conv_reduce\.', '.excite.fc1.'),
+    (r'\.se\.conv_expand\.', '.excite.fc2.'),
 )  # fmt: skip
 # older files call some parts by other names: both are read
 _TRUNK = (
@@ -134,10 +135,7 @@ _TRUNK = (
     *_CONVOLVING,
     (r'(\.blocks\.\d+)\.(norm|ln_1)\.', r'\1.norm.'),
     (r'(\.blocks\.\d+)\.(op|self_attention)\.', r'\1.mixer.'),
-    (r'\.mixer\.conv2d\.', '.mixer.conv.'),
-    (r'\.mixer\.dt_projs_(weight|bias)$', r'.mixer.dt_proj_\1'),
-    (r'\.mixer\.A_logs$', '.mixer.A_log'),
-    (r'\.mixer\.Ds$', '.mixer.D'),
+    *SCAN_NAMES,
     (r'\.conv_branch\.0\.', '.local.conv.'),
     (r'\.conv_branch\.1\.', '.local.norm.'),
     (r'\.conv_branch\.3\.', '.local.proj.'),
@@ -145,9 +143,10 @@ _TRUNK = (
     (r'\.se\.global_reduce\.', '.gate.fc1.'),
     (r'\.se\.channel_select\.', '.gate.fc2.'),
 )
-# released files hold the averaged weights of a wrapped model
-_PREFIX = (r'^(module\.)+', '')
-_RESHAPE = (r'\.mixer\.(A_log|D)$',)
+# released files hold the averaged weights of a wrapped model; A and D stack the routes
+AUTHOR_KEYS, CLASSIFIER_KEYS = staged_key_maps(
+    _TRUNK, reshape=(r'\.mixer\.(A_log|D)$',), wrapper=r'(module\.)*'
+)
 
 
 @MODELS.register_module()
@@ -167,24 +166,8 @@ class EfficientVMamba(StagedBackbone):
         'nano': Arch((24, 48, 96, 192), (1, 1, 2, 1), 0.05),
     }
 
-    AUTHOR_KEYS = KeyMap(
-        rename=(_PREFIX, *_TRUNK, (r'^outnorm(\d+)\.', r'out_norms.\1.')),
-        drop=(r'^(module\.)*classifier\.', r'^(module\.)*(norm|head)\.'),
-        reshape=_RESHAPE,
-        fresh=(r'^out_norms\.',),
-        inputs=(r'^stem\.conv\.weight$',),
-    )
-    CLASSIFIER_KEYS = KeyMap(
-        rename=(
-            _PREFIX,
-            *_TRUNK,
-            (r'^(stem|stages)\.', r'backbone.\1.'),
-            (r'^(classifier\.)?norm\.', 'head.norm.'),
-            (r'^(classifier\.)?head\.(?=(weight|bias)$)', 'head.fc.'),
-        ),
-        reshape=_RESHAPE,
-        inputs=(r'^backbone\.stem\.conv\.weight$',),
-    )
+    AUTHOR_KEYS = AUTHOR_KEYS
+    CLASSIFIER_KEYS = CLASSIFIER_KEYS
 
     def make_stem(self, in_channels: int) -> nn.Module:
         return PatchEmbed(in_channels, self.arch.dims[0])

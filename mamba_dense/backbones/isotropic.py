@@ -11,7 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..bricks import ChannelLastConv2d, FeaturePyramid, SimpleFeaturePyramid
+from ..bricks import (
+    ChannelFirstLayerNorm,
+    ChannelLastConv2d,
+    FeaturePyramid,
+    SimpleFeaturePyramid,
+)
 from ..registry import MODELS
 from ..weights import KeyMap, resize_table
 from .base import Backbone
@@ -20,8 +25,9 @@ STRIDES = (4, 8, 16, 32)  # of a pyramid's levels
 KEPT_TABLES = 8
 NORMS = {'BN': nn.BatchNorm2d, 'SyncBN': nn.SyncBatchNorm, 'GN': nn.GroupNorm}
 
-# the neck of plain backbones, for any detector
+# the neck of plain backbones, for any detector, and the norm of the heads that go with it
 MODELS.register_module(module=SimpleFeaturePyramid)
+MODELS.register_module(module=ChannelFirstLayerNorm)
 
 
 def sides(size: int | Sequence[int], name: str) -> tuple[int, int]:
@@ -142,7 +148,7 @@ class IsotropicBackbone(Backbone):
     `drop_path_rate`), `AUTHOR_KEYS` and the hooks `make_block` and `run_blocks`.
 
     Args:
-        arch, in_channels, drop_path_rate, with_cp, init_cfg: see `Backbone`.
+        arch, in_channels, drop_path_rate, with_cp, norm_eval, init_cfg: see `Backbone`.
         img_size: side or (height, width) whose grid the table of positions has: the crop of
             training. Images of any size are taken, with the table resized.
         out_indices: blocks whose features are returned, each once, in any order; None is the last
@@ -173,6 +179,7 @@ class IsotropicBackbone(Backbone):
         class_token: bool = False,
         pyramid: bool = False,
         norm_cfg: Mapping[str, Any] | None = None,
+        norm_eval: bool = False,
         init_cfg: Mapping[str, Any] | None = None,
     ):
         super().__init__(
@@ -180,6 +187,7 @@ class IsotropicBackbone(Backbone):
             in_channels=in_channels,
             drop_path_rate=drop_path_rate,
             with_cp=with_cp,
+            norm_eval=norm_eval,
             init_cfg=init_cfg,
         )
         dim, depth = self.arch.dim, self.arch.depth
@@ -211,7 +219,7 @@ class IsotropicBackbone(Backbone):
             scales = [self.stem.stride / stride for stride in self.strides]
             self.pyramid = FeaturePyramid(dim, scales, norm_maker(norm_cfg))
         self.AUTHOR_KEYS = self._own_keys(self.AUTHOR_KEYS)
-        self._freeze()
+        self._settle()
 
     @abstractmethod
     def make_block(self, drop_path: float) -> nn.Module:

@@ -11,11 +11,13 @@ was trained on images of 256, 384 and 512 pixels.
 
 What differs here: the network runs channel-last and the scan reads the map along its two routes in
 place. The authors' fallback for the CPU mixes the images of a batch; this does what their GPU
-kernel does. `nano` is ours, for small data and tests; it has no published result.
+kernel does. `nano` is ours, for small data and tests: its stem halves the image twice, so that its
+maps have strides 4, 8 and 16; it has no published result.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from torch import Tensor, nn
@@ -40,6 +42,7 @@ class Arch:
         local_ratios: share of the channels that a mixer convolves, by stage.
         kernels: side of a mixer's depth-wise convolutions, by stage.
         ratio: inner width of a scan over its width.
+        stem_strides: of the stem's four convolutions, each 1 or 2.
     """
 
     dims: tuple[int, ...]
@@ -49,34 +52,40 @@ class Arch:
     local_ratios: tuple[float, ...] = (0.2, 0.2, 0.3)
     kernels: tuple[int, ...] = (7, 5, 3)
     ratio: float = 2.0
+    stem_strides: tuple[int, ...] = (2, 2, 2, 2)
 
 
 class Stem(nn.Module):
-    """Four 3x3 convolutions of stride 2, ReLU between them.
+    """Four 3x3 convolutions, ReLU between them; `stride` is the product of theirs.
 
     Args:
         in_channels: channels of the image.
         channels: width of a token; an eighth of it after the first convolution.
+        strides: of the convolutions; the published networks have 2 in each.
 
     Raises:
-        ValueError: `channels` is no multiple of 8.
+        ValueError: `channels` is no multiple of 8, or `strides` are not four of 1 and 2.
     """
 
-    stride = 16
     min_size = 1
 
-    def __init__(self, in_channels: int, channels: int):
+    def __init__(self, in_channels: int, channels: int, strides: Sequence[int] = (2, 2, 2, 2)):
         super().__init__()
         if channels % 8:
             raise ValueError(f'dims[0]={channels} of a MobileMamba must be a multiple of 8.')
+        if len(strides) != 4 or not set(strides) <= {1, 2}:
+            raise ValueError(
+                f'stem_strides={tuple(strides)} of a MobileMamba must be four numbers, each 1 or 2.'
+            )
+        self.stride = prod(strides)
         widths = (in_channels, *(channels // part for part in (8, 4, 2, 1)))
         self.convs = nn.ModuleList(
-            ConvNorm(before, after, 3, stride=2)
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            ConvNorm(before, after, 3, stride=stride)
+            for before, after, stride in zip(widths[:-1], widths[1:], strides, strict=True)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Image (B, H, W, in_channels) to tokens (B, ceil(H / 16), ceil(W / 16), channels)."""
+        """Image (B, H, W, in_channels) to (B, ceil(H / stride), ceil(W / stride), channels)."""
         x = self.convs[0](x)
         for conv in self.convs[1:]:
             x = conv(F.relu(x))
@@ -127,15 +136,14 @@ class InvertedMerging(nn.Module):
     def __init__(self, channels: int, out_channels: int):
         super().__init__()
         hidden = 4 * channels
-        self.conv1 = ConvNorm(channels, hidden)
-        self.conv2 = ConvNorm(hidden, hidden, 3, stride=2, groups=hidden)
+        self.conv1 = ConvNorm(channels, hidden, relu=True)
+        self.conv2 = ConvNorm(hidden, hidden, 3, stride=2, groups=hidden, relu=True)
         self.se = SqueezeExcite(hidden, channels)
         self.conv3 = ConvNorm(hidden, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), C')."""
-        x = F.relu(self.conv2(F.relu(self.conv1(x))))
-        return self.conv3(self.se(x))
+        return self.conv3(self.se(self.conv2(self.conv1(x))))
 
 
 class Downsample(nn.Module):
@@ -208,7 +216,6 @@ _TRUNK = (
     (r'\.bn\.', '.norm.'),
 )
 _RESHAPE = (
-    r'\.se\.fc[12]\.weight$',
     r'\.ss2d\.(A_log|D)$',
     r'\.scan\.(ss2d|band)_scale$',
 )
@@ -243,7 +250,7 @@ class MobileMamba(StagedBackbone):
     >>> import torch
     >>> backbone = MobileMamba('nano').eval()
     >>> [tuple(y.shape) for y in backbone(torch.zeros(1, 3, 128, 192))]
-    [(1, 48, 8, 12), (1, 64, 4, 6), (1, 96, 2, 3)]
+    [(1, 48, 32, 48), (1, 64, 16, 24), (1, 96, 8, 12)]
     """
 
     ARCHS: Mapping[str, Any] = {
@@ -253,14 +260,14 @@ class MobileMamba(StagedBackbone):
         'b1': _LARGE,
         'b2': _LARGE,
         'b4': _LARGE,
-        'nano': Arch((48, 64, 96), (1, 1, 2)),
+        'nano': Arch((48, 64, 96), (1, 1, 2), stem_strides=(2, 1, 2, 1)),
     }
 
     AUTHOR_KEYS = AUTHOR_KEYS
     CLASSIFIER_KEYS = CLASSIFIER_KEYS
 
     def make_stem(self, in_channels: int) -> nn.Module:
-        return Stem(in_channels, self.arch.dims[0])
+        return Stem(in_channels, self.arch.dims[0], self.arch.stem_strides)
 
     def make_block(self, stage: int, _index: int, drop_path: float) -> nn.Module:
         return Block(self.arch.dims[stage], self.arch, stage, drop_path)

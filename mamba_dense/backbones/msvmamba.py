@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from ..bricks import ConvDownsample, ConvMlp, ConvStem, DropPath, PatchEmbed, PatchMerging
+from ..bricks import ConvDownsample, ConvMlp, ConvStem, MixerBlock, PatchEmbed, PatchMerging
 from ..mixers import MultiScaleSS2D
 from ..registry import MODELS
-from ..weights import KeyMap
+from ..weights import TRUNK_NAMES, staged_key_maps
 from .base import StagedBackbone
 
 
@@ -50,7 +50,7 @@ class Arch:
     v3: bool = False
 
 
-class Block(nn.Module):
+class Block(MixerBlock):
     """x + mixer(norm(x)), then x + mlp(norm(x)), or x + norm(mlp(x)) in v3.
 
     Args:
@@ -59,71 +59,31 @@ class Block(nn.Module):
         drop_path: rate of both residual branches.
     """
 
-    NO_DECAY = ('norm1', 'norm2')
-
     def __init__(self, dim: int, arch: Arch, drop_path: float = 0.0):
-        super().__init__()
-        self.post_norm = arch.v3
-        self.norm1 = nn.LayerNorm(dim)
-        self.mixer = MultiScaleSS2D(
+        mixer = MultiScaleSS2D(
             dim,
             ratio=arch.ratio,
             state=arch.state,
             gated=arch.gated,
             norm_first=not arch.v3,
         )
-        self.drop_path = DropPath(drop_path)
-        self.norm2 = nn.LayerNorm(dim)
-        self.mlp = ConvMlp(dim, int(dim * arch.mlp_ratio))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, H, W, dim) to the same shape."""
-        x = x + self.drop_path(self.mixer(self.norm1(x)))
-        y = self.norm2(self.mlp(x)) if self.post_norm else self.mlp(self.norm2(x))
-        return x + self.drop_path(y)
+        mlp = ConvMlp(dim, int(dim * arch.mlp_ratio))
+        super().__init__(dim, mixer, mlp, drop_path=drop_path, post_norm=arch.v3)
 
 
-_TRUNK = (
-    (r'^patch_embed\.0\.', 'stem.conv.'),
-    (r'^patch_embed\.2\.', 'stem.norm.'),
-    (r'^patch_embed\.5\.', 'stem.conv2.'),
-    (r'^patch_embed\.7\.', 'stem.norm2.'),
-    (r'^layers\.', 'stages.'),
-    (r'(\.blocks\.\d+)\.norm\.', r'\1.norm1.'),
-    (r'(\.blocks\.\d+)\.op\.', r'\1.mixer.'),
-    (r'\.mixer\.conv2d\.', '.mixer.conv.'),
-    (r'\.mixer\.conv2d_b1\.', '.mixer.conv_low.'),
-    (r'\.mixer\.dt_projs_(weight|bias)$', r'.mixer.dt_proj_\1'),
-    (r'\.mixer\.A_logs$', '.mixer.A_log'),
-    (r'\.mixer\.Ds$', '.mixer.D'),
-    (r'\.mixer\.se\.', '.mixer.channel_gate.'),
-    (r'\.channel_gate\.fc\.0\.', '.channel_gate.squeeze.'),
-    (r'\.channel_gate\.fc\.2\.', '.channel_gate.excite.'),
-    (r'(\.blocks\.\d+)\.convFFN\.', r'\1.mlp.'),
-    (r'\.mlp\.linear([12])\.', r'.mlp.fc\1.'),
-    (r'\.mlp\.dwc\.', '.mlp.conv.'),
-    (r'\.downsample\.1\.', '.downsample.conv.'),
-    (r'\.downsample\.3\.', '.downsample.norm.'),
-)
 # 1x1 projections of channel-first networks may be (o, i, 1, 1), A and D stack the sets
-_RESHAPE = (r'\.(in_proj|out_proj)\.weight$', r'\.mixer\.(A_log|D)$')
-
-AUTHOR_KEYS = KeyMap(
-    rename=(*_TRUNK, (r'^outnorm(\d+)\.', r'out_norms.\1.')),
-    drop=(r'^classifier\.',),
-    reshape=_RESHAPE,
-    fresh=(r'^out_norms\.',),
-    inputs=(r'^stem\.conv\.weight$',),
-)
-CLASSIFIER_KEYS = KeyMap(
-    rename=(
-        *_TRUNK,
-        (r'^(stem|stages)\.', r'backbone.\1.'),
-        (r'^classifier\.norm\.', 'head.norm.'),
-        (r'^classifier\.head\.', 'head.fc.'),
+AUTHOR_KEYS, CLASSIFIER_KEYS = staged_key_maps(
+    (
+        *TRUNK_NAMES,
+        (r'\.mixer\.conv2d_b1\.', '.mixer.conv_low.'),
+        (r'\.mixer\.se\.', '.mixer.channel_gate.'),
+        (r'\.channel_gate\.fc\.0\.', '.channel_gate.fc1.'),
+        (r'\.channel_gate\.fc\.2\.', '.channel_gate.fc2.'),
+        (r'(\.blocks\.\d+)\.convFFN\.', r'\1.mlp.'),
+        (r'\.mlp\.linear([12])\.', r'.mlp.fc\1.'),
+        (r'\.mlp\.dwc\.', '.mlp.conv.'),
     ),
-    reshape=_RESHAPE,
-    inputs=(r'^backbone\.stem\.conv\.weight$',),
+    reshape=(r'\.(in_proj|out_proj)\.weight$', r'\.mixer\.(A_log|D)$'),
 )
 
 _TINY = (96, 192, 384, 768)

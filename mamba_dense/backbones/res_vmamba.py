@@ -26,10 +26,10 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..bricks import ChannelLastConv2d, DropPath, PatchEmbed, PatchMerging
+from ..bricks import ChannelLastConv2d, MixerBlock, PatchEmbed, PatchMerging
 from ..mixers import SS2D
 from ..registry import MODELS
-from ..weights import KeyMap
+from ..weights import TRUNK_NAMES, staged_key_maps
 from .base import Stage, StagedBackbone
 
 
@@ -50,7 +50,7 @@ class Arch:
     residual: str = 'learned'
 
 
-class Block(nn.Module):
+class Block(MixerBlock):
     """x + mixer(norm(x)), the mixer gated and of 16 states.
 
     Args:
@@ -58,17 +58,9 @@ class Block(nn.Module):
         drop_path: rate of the branch.
     """
 
-    NO_DECAY = ('norm1',)
-
     def __init__(self, dim: int, drop_path: float = 0.0):
-        super().__init__()
-        self.norm1 = nn.LayerNorm(dim)
-        self.mixer = SS2D(dim, ratio=2.0, state=16, conv_bias=True, gated=True)
-        self.drop_path = DropPath(drop_path)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, H, W, dim) to the same shape."""
-        return x + self.drop_path(self.mixer(self.norm1(x)))
+        mixer = SS2D(dim, ratio=2.0, state=16, conv_bias=True, gated=True)
+        super().__init__(dim, mixer, drop_path=drop_path)
 
 
 class RandomProjection(nn.Module):
@@ -133,21 +125,12 @@ class ResidualMerging(PatchMerging):
         return y + self.residual(pooled.permute(0, 2, 3, 1))
 
 
-# files call some parts by the older names of VMamba's first generation: both are read
-_TRUNK = (
-    (r'^patch_embed\.(0|proj)\.', 'stem.conv.'),
-    (r'^patch_embed\.(2|norm)\.', 'stem.norm.'),
-    (r'^res_convs\.(\d+)\.', r'stages.\1.downsample.residual.'),
-    (r'^layers\.', 'stages.'),
-    (r'(\.blocks\.\d+)\.(norm|ln_1)\.', r'\1.norm1.'),
-    (r'(\.blocks\.\d+)\.(op|self_attention)\.', r'\1.mixer.'),
-    (r'\.mixer\.conv2d\.', '.mixer.conv.'),
-    (r'\.mixer\.dt_projs_(weight|bias)$', r'.mixer.dt_proj_\1'),
-    (r'\.mixer\.A_logs$', '.mixer.A_log'),
-    (r'\.mixer\.Ds$', '.mixer.D'),
+# a released file has no residuals: they start at 0; A and D stack the routes
+AUTHOR_KEYS, CLASSIFIER_KEYS = staged_key_maps(
+    ((r'^res_convs\.(\d+)\.', r'stages.\1.downsample.residual.'), *TRUNK_NAMES),
+    reshape=(r'\.mixer\.(A_log|D)$',),
+    zero=(r'\.downsample\.residual\.',),
 )
-_RESHAPE = (r'\.mixer\.(A_log|D)$',)
-_ZERO = (r'\.downsample\.residual\.',)
 
 
 @MODELS.register_module()
@@ -167,25 +150,8 @@ class ResVMamba(StagedBackbone):
         'nano': Arch((32, 64, 128, 256), (1, 1, 2, 1), 0.05),
     }
 
-    AUTHOR_KEYS = KeyMap(
-        rename=(*_TRUNK, (r'^outnorm(\d+)\.', r'out_norms.\1.')),
-        drop=(r'^classifier\.', r'^norm\.', r'^head\.'),
-        reshape=_RESHAPE,
-        fresh=(r'^out_norms\.',),
-        zero=_ZERO,
-        inputs=(r'^stem\.conv\.weight$',),
-    )
-    CLASSIFIER_KEYS = KeyMap(
-        rename=(
-            *_TRUNK,
-            (r'^(stem|stages)\.', r'backbone.\1.'),
-            (r'^(classifier\.)?norm\.', 'head.norm.'),
-            (r'^(classifier\.)?head\.(?=(weight|bias)$)', 'head.fc.'),
-        ),
-        reshape=_RESHAPE,
-        zero=_ZERO,
-        inputs=(r'^backbone\.stem\.conv\.weight$',),
-    )
+    AUTHOR_KEYS = AUTHOR_KEYS
+    CLASSIFIER_KEYS = CLASSIFIER_KEYS
 
     def make_stem(self, in_channels: int) -> nn.Module:
         return PatchEmbed(in_channels, self.arch.dims[0])

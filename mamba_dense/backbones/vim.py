@@ -228,6 +228,7 @@ class Vim(IsotropicBackbone):
         class_token: bool | None = None,
         pyramid: bool = False,
         norm_cfg: Mapping[str, Any] | None = None,
+        norm_eval: bool = False,
         init_cfg: Mapping[str, Any] | None = None,
     ):
         classifies = feature == 'class_token'
@@ -246,6 +247,7 @@ class Vim(IsotropicBackbone):
             class_token=class_token,
             pyramid=pyramid,
             norm_cfg=norm_cfg,
+            norm_eval=norm_eval,
             init_cfg=init_cfg,
         )
         self.feature = feature

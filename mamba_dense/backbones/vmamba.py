@@ -17,12 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from ..bricks import ConvDownsample, ConvStem, DropPath, Mlp, PatchEmbed, PatchMerging
+from ..bricks import ConvDownsample, ConvStem, MixerBlock, Mlp, PatchEmbed, PatchMerging
 from ..mixers import SS2D, CascadeSS2D
 from ..registry import MODELS
-from ..weights import KeyMap
+from ..weights import TRUNK_NAMES, staged_key_maps
 from .base import StagedBackbone
 
 
@@ -75,7 +75,7 @@ _TINY = (96, 192, 384, 768)
 _BASE = (128, 256, 512, 1024)
 
 
-class Block(nn.Module):
+class Block(MixerBlock):
     """x + mixer(norm(x)), then x + mlp(norm(x)); no norm or MLP of the second half at ratio 0.
 
     Args:
@@ -84,69 +84,25 @@ class Block(nn.Module):
         drop_path: rate of both residual branches.
     """
 
-    NO_DECAY = ('norm1', 'norm2')
-
     def __init__(self, dim: int, arch: Arch, drop_path: float = 0.0):
-        super().__init__()
         options = {
             'ratio': arch.ratio,
             'state': arch.state,
             'conv_bias': arch.conv_bias,
             'gated': arch.gated,
         }
-        self.norm1 = nn.LayerNorm(dim)
         if arch.cascade:
-            self.mixer = CascadeSS2D(dim, **options)
+            mixer = CascadeSS2D(dim, **options)
         else:
-            self.mixer = SS2D(dim, routes=arch.routes, **options)
-        self.drop_path = DropPath(drop_path)
+            mixer = SS2D(dim, routes=arch.routes, **options)
         hidden = int(dim * arch.mlp_ratio)
-        self.norm2 = nn.LayerNorm(dim) if hidden else None
-        self.mlp = Mlp(dim, hidden) if hidden else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, H, W, dim) to the same shape."""
-        x = x + self.drop_path(self.mixer(self.norm1(x)))
-        if self.mlp is not None:
-            x = x + self.drop_path(self.mlp(self.norm2(x)))
-        return x
+        super().__init__(dim, mixer, Mlp(dim, hidden) if hidden else None, drop_path=drop_path)
 
 
-# the files of January 2024 call some parts by older names: both are read
-_TRUNK = (
-    (r'^patch_embed\.(0|proj)\.', 'stem.conv.'),
-    (r'^patch_embed\.(2|norm)\.', 'stem.norm.'),
-    (r'^patch_embed\.5\.', 'stem.conv2.'),
-    (r'^patch_embed\.7\.', 'stem.norm2.'),
-    (r'^layers\.', 'stages.'),
-    (r'(\.blocks\.\d+)\.(norm|ln_1)\.', r'\1.norm1.'),
-    (r'(\.blocks\.\d+)\.(op|self_attention)\.', r'\1.mixer.'),
-    (r'\.mixer\.conv2d\.', '.mixer.conv.'),
-    (r'\.mixer\.dt_projs_(weight|bias)$', r'.mixer.dt_proj_\1'),
-    (r'\.mixer\.A_logs$', '.mixer.A_log'),
-    (r'\.mixer\.Ds$', '.mixer.D'),
-    (r'\.downsample\.1\.', '.downsample.conv.'),
-    (r'\.downsample\.3\.', '.downsample.norm.'),
-)
 # 1x1 projections of channel-first networks are (o, i, 1, 1), A and D stack the routes
-_RESHAPE = (r'\.(in_proj|out_proj|fc1|fc2)\.weight$', r'\.mixer\.(A_log|D)$')
-
-AUTHOR_KEYS = KeyMap(
-    rename=(*_TRUNK, (r'^outnorm(\d+)\.', r'out_norms.\1.')),
-    drop=(r'^classifier\.', r'^norm\.', r'^head\.'),
-    reshape=_RESHAPE,
-    fresh=(r'^out_norms\.',),
-    inputs=(r'^stem\.conv\.weight$',),
-)
-CLASSIFIER_KEYS = KeyMap(
-    rename=(
-        *_TRUNK,
-        (r'^(stem|stages)\.', r'backbone.\1.'),
-        (r'^(classifier\.)?norm\.', 'head.norm.'),
-        (r'^(classifier\.)?head\.(?=(weight|bias)$)', 'head.fc.'),
-    ),
-    reshape=_RESHAPE,
-    inputs=(r'^backbone\.stem\.conv\.weight$',),
+AUTHOR_KEYS, CLASSIFIER_KEYS = staged_key_maps(
+    TRUNK_NAMES,
+    reshape=(r'\.(in_proj|out_proj|fc1|fc2)\.weight$', r'\.mixer\.(A_log|D)$'),
 )
 
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ..bricks import ChannelLastConv2d, DropPath, InvertedDownsample, Mlp, ResidualConvStem
 from ..mixers import NonCausalSSD, SelfAttention
 from ..registry import MODELS
-from ..weights import KeyMap
+from ..weights import staged_key_maps
 from .base import StagedBackbone
 
 
@@ -97,8 +97,8 @@ class Block(nn.Module):
 _TRUNK = (
     (r'^patch_embed\.', 'stem.'),
     (r'^layers\.', 'stages.'),
-    (r'\.downsample\.conv\.0\.', '.downsample.expand.'),
-    (r'\.downsample\.conv\.1\.', '.downsample.reduce.'),
+    (r'\.downsample\.conv\.0\.conv\.', '.downsample.expand.'),
+    (r'\.downsample\.conv\.1\.conv\.', '.downsample.reduce.'),
     (r'\.downsample\.conv\.2\.', '.downsample.project.'),
     (r'(\.blocks\.\d+)\.cpe([12])\.', r'\1.conv\2.'),
     (r'(\.blocks\.\d+)\.attn\.', r'\1.mixer.'),
@@ -108,21 +108,7 @@ _TRUNK = (
     (r'\.mixer\.to_out\.', '.mixer.out_proj.'),
 )
 
-AUTHOR_KEYS = KeyMap(
-    rename=(*_TRUNK, (r'^outnorm(\d+)\.', r'out_norms.\1.')),
-    drop=(r'^norm\.', r'^head\.'),
-    fresh=(r'^out_norms\.',),
-    inputs=(r'^stem\.conv1\.conv\.weight$',),
-)
-CLASSIFIER_KEYS = KeyMap(
-    rename=(
-        *_TRUNK,
-        (r'^(stem|stages)\.', r'backbone.\1.'),
-        (r'^norm\.', 'head.norm.'),
-        (r'^head\.(?=(weight|bias)$)', 'head.fc.'),
-    ),
-    inputs=(r'^backbone\.stem\.conv1\.conv\.weight$',),
-)
+AUTHOR_KEYS, CLASSIFIER_KEYS = staged_key_maps(_TRUNK, first_conv='stem.conv1.conv')
 
 _TINY = Arch((64, 128, 256, 512), (2, 4, 8, 4), (2, 4, 8, 16))
 

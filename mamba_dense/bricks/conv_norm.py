@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 
 class ConvNorm(nn.Module):
-    """A convolution without bias, then BatchNorm; its door is (B, H, W, C).
+    """A convolution, BatchNorm, and a ReLU where asked for; its door is (B, H, W, C).
 
     Odd kernels are padded so that stride 1 keeps the grid and stride 2 leaves ceil(H / 2).
 
@@ -15,6 +15,8 @@ class ConvNorm(nn.Module):
         kernel: side of the kernel.
         stride: of the convolution.
         groups: of the convolution.
+        bias: whether the convolution has one.
+        relu: whether a ReLU follows the norm.
         start: where the norm's weight starts; 0 lets a residual branch begin as nothing.
     """
 
@@ -26,9 +28,12 @@ class ConvNorm(nn.Module):
         *,
         stride: int = 1,
         groups: int = 1,
+        bias: bool = False,
+        relu: bool = False,
         start: float = 1.0,
     ):
         super().__init__()
+        self.relu = relu
         self.conv = nn.Conv2d(
             in_channels,
             channels,
@@ -36,15 +41,22 @@ class ConvNorm(nn.Module):
             stride=stride,
             padding=kernel // 2,
             groups=groups,
-            bias=False,
+            bias=bias,
         )
         self.norm = nn.BatchNorm2d(channels)
         nn.init.constant_(self.norm.weight, start)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve x (B, H, W, C) to (B, ceil(H / stride), ceil(W / stride), C')."""
+        """Convolve x (B, H, W, C) to (B, ceil(H / stride), ceil(W / stride), C'), contiguous."""
         x = self.norm(self.conv(x.permute(0, 3, 1, 2)))  # (B, C', H', W')
+        x = F.relu(x) if self.relu else x
         return x.permute(0, 2, 3, 1).contiguous()
+
+
+class ExemptConvNorm(ConvNorm):
+    """A `ConvNorm` of networks whose authors spare batch norms weight decay; others do not."""
+
+    NO_DECAY = ('norm',)
 
 
 class ConvNormMlp(nn.Module):
@@ -58,9 +70,9 @@ class ConvNormMlp(nn.Module):
 
     def __init__(self, channels: int, hidden: int, *, start: float = 0.0):
         super().__init__()
-        self.fc1 = ConvNorm(channels, hidden)
+        self.fc1 = ConvNorm(channels, hidden, relu=True)
         self.fc2 = ConvNorm(hidden, channels, start=start)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, H, W, C) to the same shape."""
-        return self.fc2(F.relu(self.fc1(x)))
+        return self.fc2(self.fc1(x))

@@ -11,14 +11,19 @@ from .norm import ChannelFirstLayerNorm
 class ExtendedFPN(nn.Module):
     """FPN (arXiv 1612.03144) with finer levels by transposed convolutions (EfficientViM's neck).
 
-    Every input is normed. A finer level is made of the one above it, before their last 3x3
-    convolutions; coarser ones come from the last input by convolutions of stride 2.
+    Every input is normed, or none (MobileMamba's form, arXiv 2411.15941). A finer level is made of
+    the one above it, before their last 3x3 convolutions; coarser ones come from the last input by
+    convolutions of stride 2.
 
     Args:
         in_channels: widths of the inputs, finest first.
         out_channels: width of each level.
         finer: levels below the finest input, each of half the stride.
         coarser: levels above the coarsest input, each of twice the stride.
+        norm_inputs: whether each input passes a norm.
+
+    Raises:
+        ValueError: a negative number of levels.
     """
 
     NO_DECAY = ('norms',)
@@ -30,12 +35,15 @@ class ExtendedFPN(nn.Module):
         *,
         finer: int = 2,
         coarser: int = 0,
+        norm_inputs: bool = True,
     ):
         super().__init__()
         if min(finer, coarser) < 0:
             raise ValueError(f'finer={finer} and coarser={coarser} must not be negative.')
         self.num_outs = finer + len(in_channels) + coarser
-        self.norms = nn.ModuleList(ChannelFirstLayerNorm(width) for width in in_channels)
+        self.norms = nn.ModuleList(
+            ChannelFirstLayerNorm(width) if norm_inputs else nn.Identity() for width in in_channels
+        )
         self.laterals = nn.ModuleList(nn.Conv2d(width, out_channels, 1) for width in in_channels)
         self.ups = nn.ModuleList(
             nn.ConvTranspose2d(out_channels, out_channels, 2, stride=2) for _ in range(finer)

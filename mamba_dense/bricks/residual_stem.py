@@ -1,52 +1,10 @@
 """MLLA's stem and downsampling (arXiv 2405.16605): convolutions with BatchNorm and ReLU."""
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-
-class ConvNormAct(nn.Module):
-    """Convolution, BatchNorm unless left out, ReLU unless left out; (B, C, H, W) at its door.
-
-    Args:
-        channels: width before.
-        out_channels: width after.
-        kernel: side of the kernel, padded so that stride 1 keeps the size.
-        stride: of the convolution.
-        groups: of the convolution.
-        bias: whether the convolution has one.
-        norm: whether BatchNorm follows.
-        act: whether ReLU follows.
-    """
-
-    NO_DECAY = ('norm',)
-
-    def __init__(
-        self,
-        channels: int,
-        out_channels: int,
-        kernel: int,
-        *,
-        stride: int = 1,
-        groups: int = 1,
-        bias: bool = False,
-        norm: bool = True,
-        act: bool = True,
-    ):
-        super().__init__()
-        self.conv = nn.Conv2d(
-            channels,
-            out_channels,
-            kernel,
-            stride=stride,
-            padding=kernel // 2,
-            groups=groups,
-            bias=bias,
-        )
-        self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
-        self.act = nn.ReLU() if act else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, C, H, W) to (B, C', ceil(H / stride), ceil(W / stride))."""
-        return self.act(self.norm(self.conv(x)))
+from .conv import ChannelLastConv2d
+from .conv_norm import ExemptConvNorm
 
 
 class ResidualConvStem(nn.Module):
@@ -73,21 +31,20 @@ class ResidualConvStem(nn.Module):
                 f'channels={channels} of a ResidualConvStem must be even: it starts at half.'
             )
         half = channels // 2
-        self.conv1 = ConvNormAct(in_channels, half, 3, stride=2)
+        self.conv1 = ExemptConvNorm(in_channels, half, 3, stride=2, relu=True)
         self.conv2 = nn.Sequential(
-            ConvNormAct(half, half, 3),
-            ConvNormAct(half, half, 3, act=False),
+            ExemptConvNorm(half, half, 3, relu=True),
+            ExemptConvNorm(half, half, 3),
         )
         self.conv3 = nn.Sequential(
-            ConvNormAct(half, 4 * channels, 3, stride=2),
-            ConvNormAct(4 * channels, channels, 1, act=False),
+            ExemptConvNorm(half, 4 * channels, 3, stride=2, relu=True),
+            ExemptConvNorm(4 * channels, channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Image (B, H, W, in_channels) to tokens (B, ceil(H / 4), ceil(W / 4), channels)."""
-        x = self.conv1(x.permute(0, 3, 1, 2))  # (B, C / 2, ceil(H / 2), ceil(W / 2))
-        x = self.conv3(self.conv2(x) + x)  # (B, C, ceil(H / 4), ceil(W / 4))
-        return x.permute(0, 2, 3, 1).contiguous()
+        x = self.conv1(x)  # (B, ceil(H / 2), ceil(W / 2), C / 2)
+        return self.conv3(self.conv2(x) + x)
 
 
 class InvertedDownsample(nn.Module):
@@ -104,11 +61,10 @@ class InvertedDownsample(nn.Module):
     def __init__(self, channels: int, out_channels: int, *, ratio: float = 4.0):
         super().__init__()
         hidden = int(out_channels * ratio)
-        self.expand = ConvNormAct(channels, hidden, 1, bias=True, norm=False)
-        self.reduce = ConvNormAct(hidden, hidden, 3, stride=2, groups=hidden, bias=True, norm=False)
-        self.project = ConvNormAct(hidden, out_channels, 1, bias=True, act=False)
+        self.expand = ChannelLastConv2d(channels, hidden, 1)
+        self.reduce = ChannelLastConv2d(hidden, hidden, 3, stride=2, padding=1, groups=hidden)
+        self.project = ExemptConvNorm(hidden, out_channels, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), C')."""
-        x = self.project(self.reduce(self.expand(x.permute(0, 3, 1, 2))))
-        return x.permute(0, 2, 3, 1).contiguous()  # (B, ceil(H / 2), ceil(W / 2), C')
+        return self.project(F.relu(self.reduce(F.relu(self.expand(x)))))

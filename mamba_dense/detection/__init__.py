@@ -1,6 +1,7 @@
 """Detection and instance segmentation over mmdet: networks, data preparation, what mmdet lacks."""
 
 from mamba_dense.detection.assigner import InsideTaskAlignedAssigner
+from mamba_dense.detection.cascade import OneMaskCascadeRoIHead
 from mamba_dense.detection.fer_yolo import FERYOLOPAFPN
 from mamba_dense.detection.head import MambaYOLOHead
 from mamba_dense.detection.letterbox import LetterBox
@@ -16,12 +17,15 @@ from mamba_dense.detection.mosaic import (
     SteppedResize,
 )
 from mamba_dense.detection.neck import MambaYOLOPAFPN
+from mamba_dense.detection.per_image import CocoScoresPerImage
+from mamba_dense.detection.ssd_head import SSDHead
 from mamba_dense.detection.transforms import CropAtObject, RandomTranspose
 
 __all__ = [
     'CentredAffine',
     'ClosingMixDataset',
     'CocoScores',
+    'CocoScoresPerImage',
     'CompleteIoULoss',
     'CropAtObject',
     'FERYOLOPAFPN',
@@ -33,6 +37,8 @@ __all__ = [
     'MambaYOLOMaskHead',
     'MambaYOLOPAFPN',
     'MosaicOfFour',
+    'OneMaskCascadeRoIHead',
     'RandomTranspose',
+    'SSDHead',
     'SteppedResize',
 ]

@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.config import Config
 
 from mamba_dense.detection.annotations import Annotation, annotation_problem
-from mamba_dense.engine.files import DataError, image_problem
+from mamba_dense.engine.files import DataError, picture_problem
 
 LOADERS = ('train_dataloader', 'val_dataloader')
 FULL = 50  # so many images of a subset are opened before the start
@@ -103,7 +103,7 @@ def coco_problems(
         yield f'{file}: no annotations'
     chosen = np.linspace(0, len(content['images']) - 1, min(len(content['images']), full))
     for number in chosen.astype(int):
-        problem = image_problem(images / content['images'][number]['file_name'])
+        problem = picture_problem(images / content['images'][number]['file_name'])
         if problem:
             yield problem
     if boxes:

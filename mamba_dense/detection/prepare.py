@@ -14,7 +14,7 @@ from PIL import Image
 from mamba_dense import samples
 from mamba_dense.detection.annotations import Annotation, annotation_problem, clipped
 from mamba_dense.detection.readers import instances, read_csv, read_instances, read_voc, read_yolo
-from mamba_dense.engine.files import IMAGE_SUFFIXES, DataError, image_problem
+from mamba_dense.engine.files import IMAGE_SUFFIXES, DataError, picture_problem
 
 FORMATS = ('yolo', 'csv', 'voc', 'instances')
 SUBSETS = ('train', 'val')
@@ -111,7 +111,7 @@ def find_images(folder: Path) -> list[Path]:
     if len(files) < 2:
         known = ', '.join(IMAGE_SUFFIXES)
         raise DataError([f'{folder}: {len(files)} images found, at least 2 needed ({known})'])
-    problems = [problem for file in files if (problem := image_problem(file))]
+    problems = [problem for file in files if (problem := picture_problem(file))]
     stems: dict[str, Path] = {}
     for file in files:
         if stems.setdefault(file.stem, file) is not file:

@@ -1,6 +1,5 @@
 """Whole files or none: checkpoints that a kill or a full disk cannot spoil."""
 
-import os
 import re
 import shutil
 import zipfile
@@ -9,47 +8,32 @@ from pathlib import Path
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import print_log
 
+from mamba_dense.weights.save import atomic_write
+
 BACKEND = 'mamba_dense_whole'
 _PART = '.part'  # what an interrupted write leaves behind ends so
 _NAME = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
-
-
-def write_whole(path: str | Path, content: bytes) -> None:
-    """Write `content` beside `path`, flush it to the disk, then rename it over `path`.
-
-    Raises:
-        OSError: the disk is full or refuses; `path` is as it was before, and the message says the
-            size needed, the space left and the way out.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.{os.getpid()}{_PART}')
-    try:
-        with open(part, 'wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OSError(error.errno, _no_room(path, len(content), error.strerror)) from error
-
-
-def _no_room(path: Path, needed: int, reason: str | None) -> str:
-    free = shutil.disk_usage(path.parent).free
-    return (
-        f'{path} could not be saved ({reason}): {needed / 2**20:.1f} MiB needed, '
-        f'{free / 2**20:.1f} MiB free there. Earlier checkpoints are whole; make room or '
-        'copy them to another disk (--work-dir), then go on with --resume'
-    )
 
 
 class WholeFileBackend(LocalBackend):
     """mmengine's local files, with every write of a checkpoint whole or not at all."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes to `filepath` by `write_whole`."""
-        write_whole(filepath, obj)
+        """Write bytes to `filepath` by `weights.save.atomic_write`.
+
+        Raises:
+            OSError: the disk is full or refuses; says the size needed, the space left and how to
+                go on.
+        """
+        try:
+            atomic_write(filepath, lambda part: part.write_bytes(obj))
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f'{error.strerror}. {len(obj) / 1e6:.1f} MB are needed; earlier checkpoints are '
+                'whole: make room, or copy them to another disk (--work-dir), and go on with '
+                '--resume',
+            ) from error
 
 
 def use_whole_files() -> dict:

@@ -1,6 +1,7 @@
 """Score a checkpoint on the test data of a config."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
@@ -10,9 +11,9 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mamba_dense.engine import distributed
-from mamba_dense.engine.checkpoints import write_whole
 from mamba_dense.engine.train import drop_pretrained, use_whole_checkpoints
 from mamba_dense.weights.load import load_model_weights
+from mamba_dense.weights.save import atomic_write
 
 
 def evaluate(
@@ -23,6 +24,7 @@ def evaluate(
     tta: bool = False,
     trusted: bool = False,
     out: Path | None = None,
+    then: Callable[[], None] | None = None,
 ) -> dict[str, float]:
     """The scores of `checkpoint` by the config's `test_evaluator`.
 
@@ -33,6 +35,7 @@ def evaluate(
         tta: test with the config's `tta_model` and `tta_pipeline`.
         trusted: allow a checkpoint that holds more than tensors.
         out: where to write the scores as JSON.
+        then: called by the first process when the scores are there.
 
     Raises:
         ValueError: `tta` without a recipe for it, or a checkpoint of another network.
@@ -55,8 +58,12 @@ def evaluate(
         f'{len(report.dropped)} dropped by name.'
     )
     scores = {name: round(float(value), 4) for name, value in runner.test().items()}
-    if out is not None and is_main_process():
-        write_whole(out, (json.dumps(scores, indent=2) + '\n').encode())
+    if is_main_process():
+        if out is not None:
+            text = json.dumps(scores, indent=2) + '\n'
+            atomic_write(out, lambda part: part.write_text(text))
+        if then is not None:
+            then()
     distributed.stop()
     return scores
 

@@ -8,6 +8,8 @@ from PIL import Image, UnidentifiedImageError
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
 _SHOWN = 20
+# a sixteenth of the range of 16 bits: what cameras of 12 bits write
+_DARK = 4096
 
 
 class DataError(ValueError):
@@ -48,6 +50,24 @@ def image_problem(path: str | Path, channels: int | None = None, whole: bool = T
     if channels is not None and found != channels:
         return f'{path}: {found} channels, the network takes {channels}'
     return None
+
+
+def picture_problem(path: str | Path) -> str | None:
+    """As `image_problem` for pictures that are loaded as 8 bits: refuses nearly black 16-bit ones.
+
+    Loaders of colour pictures keep the upper 8 of 16 bits.
+    """
+    problem = image_problem(path)
+    if problem is not None:
+        return problem
+    with Image.open(path) as image:
+        brightest = image.getextrema()[1] if image.mode.startswith('I') else _DARK
+    if brightest >= _DARK:
+        return None
+    return (
+        f'{path}: 16-bit, but its largest value is {brightest}, nearly black in the upper 8 bits '
+        f'that are loaded; save it with 8 bits, values times {255 / max(brightest, 1):.3g}'
+    )
 
 
 def read_mask(path: str | Path) -> np.ndarray:

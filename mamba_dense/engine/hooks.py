@@ -6,9 +6,10 @@ import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 
-from mamba_dense.engine.checkpoints import check_room, remove_parts, use_whole_files, write_whole
+from mamba_dense.engine.checkpoints import check_room, remove_parts, use_whole_files
 from mamba_dense.engine.streams import apply_seed
 from mamba_dense.registry import HOOKS
+from mamba_dense.weights.save import atomic_write
 
 
 @HOOKS.register_module()
@@ -89,7 +90,8 @@ class WholeCheckpointHook(CheckpointHook):
             **self.args,
         )
         if is_main_process():
-            write_whole(f'{runner.work_dir}/last_checkpoint', str(self.last_ckpt).encode())
+            last = str(self.last_ckpt)
+            atomic_write(f'{runner.work_dir}/last_checkpoint', lambda part: part.write_text(last))
             if outdated is not None:
                 self._remove(self.filename_tmpl.format(outdated))
 

@@ -10,11 +10,11 @@ from mmengine.config import Config
 from mmengine.dist import broadcast_object_list
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from mmengine.runner.checkpoint import _load_checkpoint
 
 from mamba_dense.engine import amp as mixed
 from mamba_dense.engine import distributed
 from mamba_dense.engine.checkpoints import is_whole, last_whole_checkpoint
+from mamba_dense.weights.read import read_notes
 
 AUTO = 'auto'
 
@@ -87,8 +87,12 @@ def settle_resume(cfg: Config, resume: str) -> str:
 
 
 def checkpoint_seed(path: str) -> int | None:
-    """The seed of the run that wrote a checkpoint."""
-    return _load_checkpoint(path, map_location='cpu').get('meta', {}).get('seed')
+    """The seed of the run that wrote a checkpoint; None where it does not say.
+
+    Raises:
+        ValueError: the file is damaged, or would run code.
+    """
+    return read_notes(Path(path)).get('seed')
 
 
 def drop_pretrained(cfg: Config) -> None:

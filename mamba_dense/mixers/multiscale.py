@@ -8,7 +8,7 @@ reordered copies; here the copies stay as they are and one route walks through t
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..bricks import ChannelGate, ChannelLastConv2d
+from ..bricks import ChannelLastConv2d, SqueezeExcite
 from ..routes import routes as make_routes
 from .ss2d import _SelectiveScan2d
 
@@ -52,7 +52,7 @@ class MultiScaleSS2D(_SelectiveScan2d):
         self.norm_first = norm_first
         self.low_set, self.full_set = (0, 1) if norm_first else (1, 0)
         self.conv_low = ChannelLastConv2d(D, D, 7, stride=2, padding=3, groups=D)
-        self.channel_gate = ChannelGate(D)
+        self.channel_gate = SqueezeExcite(D, D // 8, bias=False, linear=True)
 
     def _scan_full(self, u: Tensor) -> Tensor:
         """u (B, H, W, D) row by row; same shape."""

@@ -136,13 +136,13 @@ def build_neck(record: Record) -> Subject:
     arguments.only('start_level', 0)
     arguments.only('end_level', -1)
     arguments.only('relu_before_extra_convs', False)
-    arguments.only('pre_norm', True)
+    norm_inputs = arguments.take('pre_norm')
     for name in ('conv_cfg', 'norm_cfg', 'act_cfg'):
         arguments.only(name, None)
     arguments.only('upsample_cfg', {'mode': 'nearest'})
     arguments.ignore('extra_convs_on_inputs', 'no_norm_on_lateral')
     arguments.end()
-    neck = ExtendedFPN(widths, width, finer=finer, coarser=extra)
+    neck = ExtendedFPN(widths, width, finer=finer, coarser=extra, norm_inputs=norm_inputs)
     return Subject(
         lambda inputs: {f'p{i}': x for i, x in enumerate(neck(inputs))},
         neck,

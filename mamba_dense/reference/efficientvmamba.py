@@ -1,6 +1,5 @@
 """EfficientVMamba's golden records: the authors' targets and arguments, and ours for them."""
 
-import math
 from typing import Any
 
 import torch
@@ -8,37 +7,19 @@ from torch import Tensor
 
 from ..backbones.efficientvmamba import Block, EfficientVMamba
 from ..bricks import InvertedResidual, PatchMerging
-from ..classification import ImageClassifier
 from ..mixers import ES2D
 from ..routes import routes
 from .record import Record
-from .subject import (
-    Arguments,
-    Outputs,
-    Subject,
-    Tap,
-    UnsupportedError,
-    channel_first,
-    channel_last,
-    observe,
-)
+from .staged import backbone_subject, check_rank, classifier, classifier_subject, take_sizes
+from .subject import Arguments, Outputs, Subject, Tap, channel_first, channel_last
 
 LAYER_NORM = {'type': 'LayerNorm', 'eps': 1e-5}
 STATE = 16
 
 
-def _rank(arguments: Arguments, name: str, width: int) -> None:
-    """The step size's rank follows from the width; another one is refused."""
-    rank = arguments.take(name, default='auto')
-    if rank not in ('auto', math.ceil(width / 16)):
-        raise UnsupportedError(f'{name}={rank!r} is not built; it is ceil(width / 16)')
-
-
 def _arch(arguments: Arguments) -> dict[str, Any]:
     """A whole network's `Arch` as a mapping; the authors' ignores the state and rank it is told."""
-    depths = tuple(arguments.take('depths'))
-    dims = arguments.take('dims')
-    dims = tuple(dims * 2**i for i in range(len(depths))) if isinstance(dims, int) else tuple(dims)
+    sizes = take_sizes(arguments)
     arguments.only('patch_size', 4)
     arguments.only('patch_norm', True)
     arguments.only('norm_layer', LAYER_NORM)
@@ -47,56 +28,33 @@ def _arch(arguments: Arguments) -> dict[str, Any]:
     arguments.only('mlp_ratio', 0.0)
     arguments.only('step_size', 2)
     arguments.ignore('d_state', 'dt_rank', 'window_size', 'drop_path_rate')
-    return {'dims': dims, 'depths': depths, 'drop_path_rate': 0.0}
+    return {**sizes, 'drop_path_rate': 0.0}
 
 
 def build_classifier(record: Record) -> Subject:
     """`EfficientVSSM`: stem, every stage before its downsampling, logits."""
     arguments = Arguments(record)
-    arch = _arch(arguments)
-    channels, classes = arguments.take('in_chans'), arguments.take('num_classes')
-    arguments.end()
-    backbone = {
-        'type': 'mamba_dense.EfficientVMamba',
-        'arch': arch,
-        'in_channels': channels,
-        'out_indices': (len(arch['dims']) - 1,),
-        'output_norm': False,
-    }
-    head = {
-        'type': 'mamba_dense.NormPoolLinear',
-        'in_channels': arch['dims'][-1],
-        'num_classes': classes,
-    }
-    model = ImageClassifier(backbone, head)
+    model = classifier(EfficientVMamba, arguments, _arch(arguments))
     taps = {'patch_embed': Tap(model.backbone.stem)}
     for i, stage in enumerate(model.backbone.stages):
         taps[f'stage{i}_before_downsample_nhwc'] = Tap(stage.blocks[-1])
-
-    def run(inputs: tuple[Tensor, ...]) -> Outputs:
-        logits, seen = observe(model, inputs, taps)
-        return {**seen, 'logits': logits}
-
-    return Subject(run, model, model.AUTHOR_KEYS)
+    return classifier_subject(model, taps)
 
 
 def build_backbone(record: Record) -> Subject:
     """`Backbone_EfficientVSSM`: the normed maps of `out_indices`."""
     arguments = Arguments(record)
     arch = _arch(arguments)
-    channels, indices = arguments.take('in_chans'), tuple(arguments.take('out_indices'))
-    arguments.ignore('pretrained', 'num_classes')
-    arguments.end()
-    model = EfficientVMamba(arch, in_channels=channels, out_indices=indices)
-    names = [f'feat{i}_nchw' for i in indices]
-    return Subject(lambda inputs: dict(zip(names, model(*inputs))), model, model.AUTHOR_KEYS)
+    return backbone_subject(
+        EfficientVMamba, arguments, arch, lambda indices: [f'feat{i}_nchw' for i in indices]
+    )
 
 
 def build_block(record: Record) -> Subject:
     """`VSSBlock`, channel-last."""
     arguments = Arguments(record)
     width = arguments.take('hidden_dim')
-    _rank(arguments, 'ssm_dt_rank', width)
+    check_rank(arguments, 'ssm_dt_rank', width)
     arguments.only('norm_layer', LAYER_NORM)
     arguments.only('ssm_d_state', STATE)
     arguments.only('ssm_ratio', 2.0)
@@ -116,7 +74,7 @@ def build_mixer(record: Record) -> Subject:
     """`SS2D`, which is ES2D, channel-last."""
     arguments = Arguments(record)
     width = arguments.take('d_model')
-    _rank(arguments, 'dt_rank', width)
+    check_rank(arguments, 'dt_rank', width)
     arguments.only('act_layer', 'silu')
     arguments.only('d_conv', 3)
     arguments.only('conv_bias', True)

@@ -1,18 +1,24 @@
 """MSVMamba's golden records: the authors' targets and arguments, and ours for them."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from ..backbones.msvmamba import Arch, Block, MSVMamba
-from ..bricks import ChannelGate, ConvMlp
-from ..classification import ImageClassifier
+from ..bricks import ConvMlp, SqueezeExcite
 from ..mixers import MultiScaleSS2D
 from ..routes import routes
 from .record import Record
+from .staged import (
+    backbone_subject,
+    check_rank,
+    classifier,
+    classifier_subject,
+    level_taps,
+    take_sizes,
+)
 from .subject import (
     Arguments,
     Outputs,
@@ -48,14 +54,6 @@ def _mixer_fields(arguments: Arguments, v3: bool) -> dict[str, Any]:
     return {'gated': True}
 
 
-def _check_rank(arguments: Arguments, name: str, widths: Sequence[int]) -> None:
-    """The step size's rank follows from the width; another one is refused."""
-    rank = arguments.take(name, default='auto')
-    if rank != 'auto' and any(rank != math.ceil(width / 16) for width in widths):
-        raise UnsupportedError(f'{name}={rank!r} is not built; it is ceil(width / 16)')
-    arguments.ignore('ssm_rank_ratio')
-
-
 def _block_fields(arguments: Arguments, v3: bool) -> dict[str, Any]:
     """The `Arch` fields of the blocks, from arguments that networks and single blocks share."""
     arguments.only('ssm_act_layer', 'silu')
@@ -65,7 +63,9 @@ def _block_fields(arguments: Arguments, v3: bool) -> dict[str, Any]:
     arguments.only('gmlp', False)
     arguments.only('post_norm', False)
     arguments.only('convffn' if v3 else 'convFFN', True)
-    arguments.ignore('ssm_drop_rate', 'ssm_init', 'mlp_drop_rate', 'mlp_ratio', 'ffn_dropout')
+    arguments.ignore(
+        'ssm_rank_ratio', 'ssm_drop_rate', 'ssm_init', 'mlp_drop_rate', 'mlp_ratio', 'ffn_dropout'
+    )
     return {
         'ratio': float(arguments.take('ssm_ratio')),
         'state': int(arguments.take('ssm_d_state')),
@@ -77,10 +77,8 @@ def _block_fields(arguments: Arguments, v3: bool) -> dict[str, Any]:
 
 def _arch(arguments: Arguments, v3: bool) -> dict[str, Any]:
     """A whole network's `Arch` as a mapping."""
-    depths = tuple(arguments.take('depths'))
-    dims = arguments.take('dims')
-    dims = tuple(dims * 2**i for i in range(len(depths))) if isinstance(dims, int) else tuple(dims)
-    _check_rank(arguments, 'ssm_dt_rank', dims)
+    sizes = take_sizes(arguments)
+    check_rank(arguments, 'ssm_dt_rank', *sizes['dims'])
     arguments.only('patch_size', 4)
     arguments.only('patch_norm', True)
     arguments.only('posembed', False)
@@ -88,60 +86,29 @@ def _arch(arguments: Arguments, v3: bool) -> dict[str, Any]:
     arguments.only('patchembed_version', 'v2' if v3 else 'v1')
     arguments.only('downsample_version', 'v3' if v3 else 'v1')
     arguments.ignore('imgsize', 'drop_path_rate')
-    return {'dims': dims, 'depths': depths, **_block_fields(arguments, v3)}
+    return {**sizes, **_block_fields(arguments, v3)}
 
 
 def build_classifier(record: Record, *, v3: bool) -> Subject:
     """`VSSM`: stem, every stage before and after its downsampling, logits."""
     arguments = Arguments(record)
-    arch = _arch(arguments, v3)
-    channels, classes = arguments.take('in_chans'), arguments.take('num_classes')
-    arguments.end()
-    model = ImageClassifier(
-        {
-            'type': 'mamba_dense.MSVMamba',
-            'arch': arch,
-            'in_channels': channels,
-            'out_indices': (len(arch['dims']) - 1,),
-            'output_norm': False,
-        },
-        {
-            'type': 'mamba_dense.NormPoolLinear',
-            'in_channels': arch['dims'][-1],
-            'num_classes': classes,
-        },
-    )
-    taps = {'stem': Tap(model.backbone.stem)}
-    for i, stage in enumerate(model.backbone.stages):
-        taps[f'stage{i}'] = Tap(stage.blocks[-1])
-        if stage.downsample is not None:
-            taps[f'down{i}'] = Tap(stage.downsample)
-
-    def run(inputs: tuple[Tensor, ...]) -> Outputs:
-        logits, seen = observe(model, inputs, taps)
-        levels = {name: channel_first(x) if v3 else x for name, x in seen.items()}
-        return {**levels, 'logits': logits}
-
-    return Subject(run, model, model.AUTHOR_KEYS)
+    model = classifier(MSVMamba, arguments, _arch(arguments, v3))
+    layout = (channel_first,) if v3 else ()
+    return classifier_subject(model, level_taps(model.backbone), *layout)
 
 
 def build_backbone(record: Record, *, v3: bool) -> Subject:
     """`Backbone_VSSM`: the normed maps of `out_indices`."""
     arguments = Arguments(record)
-    indices = tuple(arguments.take('out_indices'))
     arch = _arch(arguments, v3)
-    model = MSVMamba(arch, in_channels=arguments.take('in_chans'), out_indices=indices)
-    arguments.ignore('num_classes', 'pretrained')
-    arguments.end()
-    names = [f'out{i}' for i in indices]
-    return Subject(lambda inputs: dict(zip(names, model(*inputs))), model, model.AUTHOR_KEYS)
+    return backbone_subject(MSVMamba, arguments, arch, lambda indices: [f'out{i}' for i in indices])
 
 
 def build_block(record: Record, *, v3: bool) -> Subject:
     """`VSSBlock`: channel-last in the first generation, channel-first in v3."""
     arguments = Arguments(record)
     width = arguments.take('hidden_dim')
-    _check_rank(arguments, 'ssm_dt_rank', (width,))
+    check_rank(arguments, 'ssm_dt_rank', width)
     arguments.only('norm_layer', 'layernorm2d' if v3 else 'layernorm')
     arguments.only('channel_first', v3)
     arguments.ignore('drop_path')
@@ -161,13 +128,13 @@ def build_mixer(record: Record, *, v3: bool) -> Subject:
     """`SS2D`: both convolutions, what the scans give before and after their norm, the gate's."""
     arguments = Arguments(record)
     width = arguments.take('d_model')
-    _check_rank(arguments, 'dt_rank', (width,))
+    check_rank(arguments, 'dt_rank', width)
     arguments.only('act_layer', 'silu')
     arguments.only('d_conv', 3)
     arguments.only('conv_bias', True)
     arguments.only('bias', False)
     arguments.only('channel_first', v3)
-    arguments.ignore('dropout', 'initialize')
+    arguments.ignore('dropout', 'initialize', 'ssm_rank_ratio')
     mixer = MultiScaleSS2D(
         width,
         ratio=arguments.take('ssm_ratio'),
@@ -235,12 +202,14 @@ def build_gate(record: Record) -> Subject:
     arguments = Arguments(record)
     arguments.only('act_layer', 'relu')
     arguments.only('gate_layer', 'sigmoid')
-    module = ChannelGate(arguments.take('channels'), reduction=arguments.take('reduction'))
+    width = arguments.take('channels')
+    hidden = width // arguments.take('reduction')
+    module = SqueezeExcite(width, hidden, bias=False, linear=True)
     arguments.end()
     return Subject(_first(module), module, MSVMamba.AUTHOR_KEYS)
 
 
-def _first(module: ConvMlp | ChannelGate) -> Callable[[tuple[Tensor, ...]], Outputs]:
+def _first(module: ConvMlp | SqueezeExcite) -> Callable[[tuple[Tensor, ...]], Outputs]:
     return lambda inputs: {'out': channel_first(module(channel_last(inputs[0])))}
 
 

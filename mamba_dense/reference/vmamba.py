@@ -1,15 +1,22 @@
 """VMamba's golden records: the authors' targets and arguments, and ours for them."""
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
 from ..backbones.vmamba import Arch, Block, VMamba
 from ..bricks import PatchMerging
-from ..classification import ImageClassifier
 from ..mixers import SS2D, CascadeSS2D
 from .record import Record
+from .staged import (
+    backbone_subject,
+    check_rank,
+    classifier,
+    classifier_subject,
+    level_taps,
+    take_sizes,
+)
 from .subject import (
     Arguments,
     Outputs,
@@ -60,13 +67,6 @@ def _look_up(arguments: Arguments, name: str, table: dict[str, bool]) -> bool:
     return table[value]
 
 
-def _rank(arguments: Arguments, name: str, widths: tuple[int, ...]) -> None:
-    """The step size's rank follows from the width; another one is refused."""
-    rank = arguments.take(name, default='auto')
-    if rank != 'auto' and any(rank != math.ceil(width / 16) for width in widths):
-        raise UnsupportedError(f'{name}={rank!r} is not built; it is ceil(width / 16)')
-
-
 def _block_fields(arguments: Arguments) -> dict[str, Any]:
     """The `Arch` fields of the blocks, from arguments that networks and single blocks share."""
     arguments.only('ssm_act_layer', 'silu')
@@ -83,23 +83,17 @@ def _block_fields(arguments: Arguments) -> dict[str, Any]:
     }
 
 
-def _widths(dims: int | list[int], stages: int) -> tuple[int, ...]:
-    return tuple(dims * 2**i for i in range(stages)) if isinstance(dims, int) else tuple(dims)
-
-
 def _arch(arguments: Arguments) -> tuple[dict[str, Any], bool]:
     """A whole network's `Arch` as a mapping, and whether the authors' runs channel-first."""
-    depths = tuple(arguments.take('depths'))
-    dims = _widths(arguments.take('dims'), len(depths))
-    _rank(arguments, 'ssm_dt_rank', dims)
+    sizes = take_sizes(arguments)
+    check_rank(arguments, 'ssm_dt_rank', *sizes['dims'])
     arguments.only('patch_size', 4)
     arguments.only('patch_norm', True)
     arguments.only('posembed', False)
     arguments.ignore('imgsize', 'drop_path_rate')
     first = _look_up(arguments, 'norm_layer', NORMS)
     arch = {
-        'dims': dims,
-        'depths': depths,
+        **sizes,
         'patch_stem': _look_up(arguments, 'patchembed_version', STEMS),
         'patch_merging': _look_up(arguments, 'downsample_version', DOWNSAMPLES),
         **_block_fields(arguments),
@@ -107,55 +101,26 @@ def _arch(arguments: Arguments) -> tuple[dict[str, Any], bool]:
     return arch, first
 
 
-def _level_taps(backbone: VMamba) -> dict[str, Tap]:
-    taps = {'stem': Tap(backbone.stem)}
-    for i, stage in enumerate(backbone.stages):
-        taps[f'stage{i}'] = Tap(stage.blocks[-1])
-        if stage.downsample is not None:
-            taps[f'down{i}'] = Tap(stage.downsample)
-    return taps
-
-
 def build_classifier(record: Record) -> Subject:
     """`VSSM`: stem, every stage before and after its downsampling, logits."""
     arguments = Arguments(record)
     arch, first = _arch(arguments)
-    channels, classes = arguments.take('in_chans'), arguments.take('num_classes')
-    arguments.end()
-    backbone = {
-        'type': 'mamba_dense.VMamba',
-        'arch': arch,
-        'in_channels': channels,
-        'out_indices': (len(arch['dims']) - 1,),
-        'output_norm': False,
-    }
-    head = {
-        'type': 'mamba_dense.NormPoolLinear',
-        'in_channels': arch['dims'][-1],
-        'num_classes': classes,
-    }
-    model = ImageClassifier(backbone, head)
-
-    def run(inputs: tuple[Tensor, ...]) -> Outputs:
-        logits, seen = observe(model, inputs, _level_taps(model.backbone))
-        levels = {name: channel_first(x) if first else x for name, x in seen.items()}
-        return {**levels, 'logits': logits}
-
-    return Subject(run, model, model.AUTHOR_KEYS)
+    model = classifier(VMamba, arguments, arch)
+    layout = (channel_first,) if first else ()
+    return classifier_subject(model, level_taps(model.backbone), *layout)
 
 
 def build_backbone(record: Record) -> Subject:
     """`Backbone_VSSM`: the normed maps of `out_indices`, named by stage (or by position)."""
     arguments = Arguments(record)
     arch, _ = _arch(arguments)
-    channels, indices = arguments.take('in_chans'), tuple(arguments.take('out_indices'))
-    arguments.ignore('pretrained', 'num_classes')
-    arguments.end()
-    model = VMamba(arch, in_channels=channels, out_indices=indices)
-    by_stage = tuple(f'out{i}' for i in indices)
-    by_position = tuple(f'out{i}' for i in range(len(indices)))
-    names = by_stage if set(record.outputs) <= set(by_stage) else by_position
-    return Subject(lambda inputs: dict(zip(names, model(*inputs))), model, model.AUTHOR_KEYS)
+
+    def names(indices: Sequence[int]) -> list[str]:
+        by_stage = [f'out{i}' for i in indices]
+        by_position = [f'out{i}' for i in range(len(indices))]
+        return by_stage if set(record.outputs) <= set(by_stage) else by_position
+
+    return backbone_subject(VMamba, arguments, arch, names)
 
 
 def _is_channel_first(record: Record) -> bool:
@@ -169,7 +134,7 @@ def build_block(record: Record) -> Subject:
     arguments = Arguments(record)
     first = _is_channel_first(record)
     width = arguments.take('hidden_dim')
-    _rank(arguments, 'ssm_dt_rank', (width,))
+    check_rank(arguments, 'ssm_dt_rank', width)
     _look_up(arguments, 'norm_layer', NORMS)
     arguments.ignore('drop_path', 'channel_first')
     arch = Arch(dims=(width,), depths=(1,), **_block_fields(arguments))
@@ -188,7 +153,7 @@ def build_mixer(record: Record) -> Subject:
     arguments = Arguments(record)
     first = _is_channel_first(record)
     width = arguments.take('d_model')
-    _rank(arguments, 'dt_rank', (width,))
+    check_rank(arguments, 'dt_rank', width)
     arguments.only('act_layer', 'silu')
     arguments.only('d_conv', 3)
     arguments.only('bias', False)

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from ..backbones.vssd import VSSD, Arch, Block
 from ..bricks import InvertedDownsample, ResidualConvStem
-from ..classification import ImageClassifier
 from ..mixers import NonCausalSSD, SelfAttention
 from .record import Record
+from .staged import backbone_subject, classifier, classifier_subject, level_taps
 from .subject import (
     Arguments,
     Outputs,
@@ -74,44 +74,15 @@ def _tokens(x: Tensor) -> Tensor:
 def build_classifier(record: Record) -> Subject:
     """`VMAMBA2`: stem, every stage before and after its downsampling, logits."""
     arguments = Arguments(record)
-    arch = _arch(arguments)
-    channels, classes = arguments.take('in_chans'), arguments.take('num_classes')
-    arguments.end()
-    model = ImageClassifier(
-        {
-            'type': 'mamba_dense.VSSD',
-            'arch': arch,
-            'in_channels': channels,
-            'out_indices': (len(arch['dims']) - 1,),
-            'output_norm': False,
-        },
-        {
-            'type': 'mamba_dense.NormPoolLinear',
-            'in_channels': arch['dims'][-1],
-            'num_classes': classes,
-        },
-    )
-    taps = {'stem': Tap(model.backbone.stem)}
-    for i, stage in enumerate(model.backbone.stages):
-        taps[f'stage{i}'] = Tap(stage.blocks[-1])
-        if stage.downsample is not None:
-            taps[f'down{i}'] = Tap(stage.downsample)
-
-    def run(inputs: tuple[Tensor, ...]) -> Outputs:
-        logits, seen = observe(model, inputs, taps)
-        return {**{name: _tokens(x) for name, x in seen.items()}, 'logits': logits}
-
-    return Subject(run, model, model.AUTHOR_KEYS)
+    model = classifier(VSSD, arguments, _arch(arguments))
+    return classifier_subject(model, level_taps(model.backbone), _tokens)
 
 
 def build_backbone(record: Record) -> Subject:
     """`Backbone_VMAMBA2`: the normed maps of `out_indices`."""
     arguments = Arguments(record)
-    indices = tuple(arguments.take('out_indices'))
-    model = VSSD(_arch(arguments), in_channels=arguments.take('in_chans'), out_indices=indices)
-    arguments.end()
-    names = [f'out{i}' for i in indices]
-    return Subject(lambda inputs: dict(zip(names, model(*inputs))), model, model.AUTHOR_KEYS)
+    arch = _arch(arguments)
+    return backbone_subject(VSSD, arguments, arch, lambda indices: [f'out{i}' for i in indices])
 
 
 def _grid(record: Record) -> tuple[int, int]:

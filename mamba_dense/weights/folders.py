@@ -89,28 +89,6 @@ _FOLDERS = (
 )
 FOLDERS = {folder.name: folder for folder in _FOLDERS}
 
-# arch, top-1, millions of parameters; the authors' read-me links the files
-_VSSD = (
-    ('micro', 82.5, 13.513),
-    ('tiny', 83.6, 24.271),
-    ('small', 84.1, 40.076),
-    ('base', 84.7, 88.823),
-)
-FOLDERS |= {
-    f'vssd-{arch}_in1k-224x224': WeightFolder(
-        name=f'vssd-{arch}_in1k-224x224',
-        family='vssd',
-        backbone='mamba_dense.VSSD',
-        arch=arch,
-        url='https://github.com/YuHengsss/VSSD',
-        licence='none stated',
-        input_size=(224, 224),
-        parameters=parameters,
-        metrics=(Metric('top-1', top1),),
-    )
-    for arch, top1, parameters in _VSSD
-}
-
 # arch, side of the training crop, top-1 after 300 epochs and after 1000 with distillation
 _MOBILEMAMBA = (
     ('t2', 192, 71.5, 76.9, 8.837),

@@ -82,6 +82,17 @@ def read_tensors(path: Path, *, trusted: bool = False) -> dict[str, Tensor]:
     return unwrap(content, path)
 
 
+def read_notes(path: Path) -> Mapping[str, object]:
+    """What an mm* training program noted beside the weights under `meta`, safely read.
+
+    Raises:
+        ValueError: the file is damaged, or would run code.
+    """
+    content = _load_safely(path)
+    notes = content.get('meta') if isinstance(content, Mapping) else None
+    return notes if isinstance(notes, Mapping) else {}
+
+
 def unwrap(content: object, path: Path) -> dict[str, Tensor]:
     """The named tensors inside what a training program saved."""
     if isinstance(content, torch.nn.Module):

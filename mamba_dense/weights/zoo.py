@@ -4,7 +4,7 @@ Addresses and figures are the authors' own; nothing here was measured by us.
 """
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .fetch import cached_path
 from .folders import FOLDERS, Metric
@@ -234,11 +234,66 @@ def _mambaout(arch: str, top1: float, parameters: float) -> WeightFile:
     )
 
 
+# arch, training, file, top-1, millions of parameters
+_VSSD_CLASSIFIERS = (
+    ('micro', '', 'vssd_micro_best', 82.5, 13.5),
+    ('tiny', '', 'vssd_tiny_best_ema', 83.6, 24.3),
+    ('small', '', 'vssd_small_best_ema', 84.1, 40.1),
+    ('base', '', 'vssd_base_best_ema', 84.7, 88.8),
+    ('tiny', '-mesa', 'vssd_tiny_e300_with_mesa', 84.1, 24.3),
+    ('small', '-mesa', 'vssd_small_e300_with_mesa', 84.5, 40.1),
+    ('base', '-mesa', 'vssd_base_e300_with_mesa', 85.4, 88.8),
+)
+
+# arch, file, mIoU single-scale, mIoU multi-scale, millions of parameters
+_VSSD_SEGMENTORS = (
+    ('micro', 'upernet_vssd_final_4xb4-160k_ade20k-512x512_micro', 45.6, 46.0, 42),
+    ('tiny', 'upernet_vssd_4xb4-160k_ade20k-512x512_tiny', 47.9, 48.7, 53),
+)
+
+# arch, schedule, file, box AP, mask AP, millions of parameters
+_VSSD_DETECTORS = (
+    ('micro', '1x', 'mask_rcnn_vssd_fpn_coco_micro', 45.4, 41.3, 33),
+    ('tiny', '1x', 'mask_rcnn_vssd_fpn_coco_tiny', 46.9, 42.6, 44),
+    ('small', '1x', 'mask_rcnn_vssd_fpn_coco_small', 48.4, 43.5, 59),
+    ('micro', '3x', 'mask_rcnn_vssd_fpn_coco_micro_3x', 47.7, 42.8, 33),
+    ('tiny', '3x', 'mask_rcnn_vssd_fpn_coco_tiny_3x', 48.8, 43.6, 44),
+)
+
+
+def _vssd(record: WeightFile, file: str, training: str = '') -> WeightFile:
+    """VMamba's record of such a network as one of VSSD's, whose recipes are the same."""
+    prefix = 'backbone.' if record.task != 'classification' else ''
+    label = record.name.removeprefix(f'vmamba-{record.arch}')
+    return replace(
+        record,
+        name=f'vssd-{record.arch}{training}{label}',
+        family='vssd',
+        backbone='mamba_dense.VSSD',
+        url=f'https://huggingface.co/YuhengSSS/VSSD/resolve/main/{file}.pth',
+        licence='none stated',
+        first_conv=f'{prefix}patch_embed.conv1.conv',
+        classifier=record.classifier.removeprefix('classifier.'),
+    )
+
+
 _FILES = (
     *(_mambaout(*row) for row in _MAMBAOUT),
     *(_vmamba_classifier(*row) for row in _CLASSIFIERS),
     *(_vmamba_segmentor(*row) for row in _SEGMENTORS),
     *(_vmamba_detector(*row) for row in _DETECTORS),
+    *(
+        _vssd(_vmamba_classifier(arch, file, *figures), file, training)
+        for arch, training, file, *figures in _VSSD_CLASSIFIERS
+    ),
+    *(
+        _vssd(_vmamba_segmentor(arch, file, '', *figures), file)
+        for arch, file, *figures in _VSSD_SEGMENTORS
+    ),
+    *(
+        _vssd(_vmamba_detector(arch, schedule, file, *figures), file)
+        for arch, schedule, file, *figures in _VSSD_DETECTORS
+    ),
 )
 WEIGHTS = {file.name: file for file in _FILES}
 

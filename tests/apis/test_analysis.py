@@ -6,7 +6,12 @@ from torch import nn
 
 from mamba_dense.apis.analysis import analyze, measure
 from mamba_dense.apis.models import list_models
-from mamba_dense.apis.zoo_table import CLASSIFIER_SIZE, PUBLISHED_GFLOPS, SEGMENTOR_SIZE
+from mamba_dense.apis.zoo_table import (
+    CLASSIFIER_SIZE,
+    DETECTOR_SIZE,
+    PUBLISHED_GFLOPS,
+    SEGMENTOR_SIZE,
+)
 
 pytest.importorskip('mmseg', reason='needs the extra seg')
 
@@ -26,6 +31,13 @@ PARAMETERS = {
     'mambaout-tiny': 26_545_096,
     'mambaout-small': 48_488_072,
     'mambaout-base': 84_813_092,
+    'vssd-micro': 13_512_964,
+    'vssd-tiny': 24_270_724,
+    'vssd-small': 40_075_650,
+    'vssd-base': 88_823_151,
+    'vssd-tiny-mesa': 24_270_724,
+    'vssd-small-mesa': 40_075_650,
+    'vssd-base-mesa': 88_823_151,
 }
 
 
@@ -34,7 +46,9 @@ def test_classifiers(name):
     result = analyze(name, CLASSIFIER_SIZE)
     arch = name.removeprefix('vmamba-').removesuffix('_in1k-224x224')
     assert result.total.parameters == PARAMETERS[arch]
-    assert result.total.flops / 1e9 == pytest.approx(PUBLISHED_GFLOPS[name], rel=0.01)
+    # VSSD's authors count 4 to 5.3 % less for their classifiers; what they leave out is not known
+    near = 0.055 if name.startswith('vssd-') else 0.01
+    assert result.total.flops / 1e9 == pytest.approx(PUBLISHED_GFLOPS[name], rel=near)
     assert sum(part.parameters for part in result.parts) == result.total.parameters
     assert sum(part.flops for part in result.parts) == result.total.flops
     assert sum(part.scan_flops for part in result.parts) == result.total.scan_flops
@@ -46,6 +60,40 @@ def test_segmentors(name):
     assert total.flops / 1e9 == pytest.approx(PUBLISHED_GFLOPS[name], rel=0.01)
     if 'vanilla_tiny' in name:
         assert total.parameters == 54_546_956
+
+
+@pytest.mark.parametrize('name', [n for n in list_models('detection') if '-1x_' in n])
+def test_detectors(name):
+    pytest.importorskip('mmdet', reason='needs the extra det')
+    result = analyze(name, DETECTOR_SIZE)
+    # the sum of its parts, against the 384 that the authors print: see the sheet's section 6
+    expected = 349 if 'small_s2l15' in name else PUBLISHED_GFLOPS[name]
+    if name.startswith('vssd-'):  # as of its classifiers, theirs count up to 3 % less
+        assert result.total.flops / 1e9 == pytest.approx(expected, rel=0.03)
+    else:
+        assert round(result.total.flops / 1e9) == expected
+    assert [part.name for part in result.parts[-3:]] == ['neck', 'rpn_head', 'roi_head']
+    assert sum(part.parameters for part in result.parts) == result.total.parameters
+    assert sum(part.flops for part in result.parts) == result.total.flops
+
+
+def test_a_cascade_counts_every_stage():
+    mmdet = pytest.importorskip('mmdet.models', reason='needs the extra det')
+    from mamba_dense.apis.detector_pass import MASKS, PROPOSALS, DetectorPass
+
+    cutter = mmdet.SingleRoIExtractor(
+        {'type': 'RoIAlign', 'output_size': 7}, out_channels=2, featmap_strides=[4]
+    )
+    head = nn.Sequential(nn.Flatten(), nn.Linear(98, 3))
+    model = nn.Module()
+    model.backbone, model.bbox_head = nn.Conv2d(1, 2, 1), None
+    model.rpn_head, model.roi_head = nn.Conv2d(2, 1, 1), nn.Module()
+    model.roi_head.bbox_head = nn.ModuleList([head, nn.Sequential(nn.Flatten(), nn.Linear(98, 5))])
+    model.roi_head.bbox_roi_extractor = nn.ModuleList([cutter, cutter])
+    model.roi_head.mask_head = nn.Sequential(nn.Flatten(), nn.Linear(98, 7))
+    model.roi_head.mask_roi_extractor = cutter
+    result = measure(DetectorPass(model).to('meta').eval(), (1, 4, 4))
+    assert result.parts[-1].flops == PROPOSALS * 98 * (3 + 5) + MASKS * 98 * 7
 
 
 class Small(nn.Module):

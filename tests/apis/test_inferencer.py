@@ -6,7 +6,7 @@ import torch
 
 pytest.importorskip('mmseg', reason='needs the extra seg')
 
-from mamba_dense.apis import ImageError, Label, infer, inferencer, init_model, list_models
+from mamba_dense.apis import ImageError, Label, infer, inferencer, init_model, list_models, models
 from mamba_dense.apis.images import write_png
 from mamba_dense.apis.models import find_model
 from mamba_dense.weights import zoo
@@ -43,7 +43,7 @@ class TestModels:
         [
             ('vmamba-nano_upernet', ValueError, NANO),
             ('configs/absent.py', FileNotFoundError, 'no such config'),
-            ('vmamba-tiny_s1l8_mask-rcnn-1x_coco', ValueError, 'is a model for detection'),
+            ('vmamba-tiny_s1l8_mask-rcnn_coco', ValueError, 'vmamba-tiny_s1l8_mask-rcnn-1x_coco'),
         ],
     )
     def test_unknown(self, name, error, words):
@@ -51,6 +51,15 @@ class TestModels:
             find_model(name)
         with pytest.raises(ValueError, match="task='depth'"):
             list_models('depth')
+
+    def test_an_absent_framework_names_its_extra(self, monkeypatch):
+        find = models.importlib.util.find_spec
+        monkeypatch.setattr(
+            models.importlib.util, 'find_spec', lambda name: find(name) if name != 'mmdet' else None
+        )
+        with pytest.raises(ModuleNotFoundError, match=r"network of mmdet.*'\.\[det\]'"):
+            init_model('vmamba-tiny_s1l8_mask-rcnn-1x_coco')
+        assert find_model(NANO).name == NANO
 
     def test_weights_of_our_own_come_back(self, tmp_path, model, image):
         torch.save({'state_dict': model.state_dict(), 'meta': {}}, tmp_path / 'w.pth')

@@ -82,6 +82,19 @@ def test_frozen_stages(kind, stages):
     contracts.check_frozen(model, contracts.training_image(model, 64, 64), stages, untrained)
 
 
+def test_norm_eval(kind):
+    if not contracts.batch_norms(kind('nano')):
+        with pytest.raises(ValueError, match='norm_eval=True'):
+            kind('nano', norm_eval=True)
+        return
+    model = kind('nano', norm_eval=True)
+    contracts.check_norm_eval(model, contracts.image(model, 64, 64, batch=2))
+
+
+def test_no_decay_names_what_is_there(nano):
+    contracts.check_no_decay(nano)
+
+
 def test_state_dict_round_trip(kind, tmp_path):
     x = torch.randn(1, 3, 32, 48)
     contracts.check_state_dict(lambda: kind('nano'), x, tmp_path)
@@ -99,12 +112,13 @@ def test_autocast(nano, dtype):
 
 
 def test_compiles_without_graph_break(nano):
-    contracts.check_compile(nano, contracts.training_image(nano, 32, 64), 'aot_eager')
+    contracts.check_compile(nano, 64, 128, 'aot_eager')
 
 
 @pytest.mark.full
+@pytest.mark.timeout(1800)
 def test_inductor(nano):
-    contracts.check_compile(nano, contracts.training_image(nano, 32, 64), 'inductor')
+    contracts.check_compile(nano, 64, 128, 'inductor')
 
 
 def test_batch_does_not_mix(nano):

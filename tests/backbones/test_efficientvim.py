@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from mamba_dense.backbones import EfficientViM
 from mamba_dense.bricks import ExtendedFPN
@@ -98,14 +97,6 @@ def test_branches_of_a_distilled_classifier():
     both = model.head.logits(model.backbone(x))
     torch.testing.assert_close(model(x), (both[0] + both[1]) / 2)
     torch.testing.assert_close(model(x, mode='predict').sum(dim=1), torch.ones(3))
-
-
-def test_norm_eval_keeps_the_statistics():
-    model = EfficientViM('nano', norm_eval=True).train()
-    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
-    assert norms and not any(norm.training for norm in norms)
-    assert model.eval() is model
-    assert all(p.requires_grad for norm in norms for p in norm.parameters())
 
 
 def test_decay_spares_what_the_authors_spare():

@@ -7,11 +7,15 @@ from torch.nn import functional as F
 from mamba_dense.bricks import (
     ChannelLastConv2d,
     ConvDownsample,
+    ConvNorm,
     ConvStem,
     DropPath,
+    ExtendedFPN,
+    MixerBlock,
     Mlp,
     PatchEmbed,
     PatchMerging,
+    SqueezeExcite,
 )
 
 
@@ -66,3 +70,48 @@ def test_drop_path_drops_samples_and_keeps_the_mean():
 def test_drop_path_of_one_is_refused():
     with pytest.raises(ValueError, match=r'rate=1.0'):
         DropPath(1.0)
+
+
+@pytest.mark.parametrize('relu', [False, True])
+def test_conv_norm_equals_torch(relu):
+    layer = ConvNorm(6, 12, 3, stride=2, groups=6, relu=relu, start=0.5).double()
+    x = torch.randn(2, 5, 7, 6, dtype=torch.float64)
+    y = F.conv2d(x.permute(0, 3, 1, 2), layer.conv.weight, stride=2, padding=1, groups=6)
+    y = (y - y.mean((0, 2, 3), keepdim=True)) / (y.var((0, 2, 3), False, True) + 1e-5).sqrt() / 2
+    got = layer(x)
+    assert got.is_contiguous()
+    torch.testing.assert_close(got.permute(0, 3, 1, 2), y.relu() if relu else y)
+
+
+def test_squeeze_excite_of_either_kind():
+    conv, linear = SqueezeExcite(8, 2), SqueezeExcite(8, 2, linear=True)
+    linear.load_state_dict({k: v.reshape(v.shape[:2]) for k, v in conv.state_dict().items()})
+    x = torch.randn(2, 3, 5, 8)
+    torch.testing.assert_close(conv(x), linear(x))
+    # what is the same everywhere in one picture scales it alone
+    torch.testing.assert_close(conv(x)[:1], conv(x[:1]))
+    assert SqueezeExcite(8, 2, bias=False).fc1.bias is None
+
+
+def test_mixer_block_norms_before_or_after():
+    block = MixerBlock(4, torch.nn.Identity(), torch.nn.Identity(), post_norm=True)
+    x = torch.randn(1, 2, 3, 4)
+    u = x + F.layer_norm(x, (4,))
+    torch.testing.assert_close(block(x), u + F.layer_norm(u, (4,)))
+    block = MixerBlock(4, torch.nn.Identity())
+    assert block.norm2 is None
+    torch.testing.assert_close(block(x), u)
+
+
+def test_extended_fpn_without_norms():
+    maps = [torch.randn(1, 4, 8, 6), torch.randn(1, 6, 4, 3)]
+    plain = ExtendedFPN([4, 6], 8, finer=1, coarser=1, norm_inputs=False)
+    normed = ExtendedFPN([4, 6], 8, finer=1, coarser=1)
+    left = normed.load_state_dict(plain.state_dict(), strict=False)
+    assert {key.split('.')[0] for key in left.missing_keys} == {'norms'}
+    inputs = [norm(x) for norm, x in zip(normed.norms, maps, strict=True)]
+    sizes = []
+    for got, want in zip(plain(inputs), normed(maps), strict=True):
+        torch.testing.assert_close(got, want)
+        sizes.append(tuple(got.shape[2:]))
+    assert sizes == [(16, 12), (8, 6), (4, 3), (2, 2)]

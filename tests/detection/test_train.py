@@ -37,6 +37,10 @@ def config(path, root, work_dir, iterations):
     if path == NUCLEI:
         cfg.model.test_cfg.rpn.max_per_img = 50
         cfg.model.test_cfg.rcnn.max_per_img = 10
+    else:
+        cfg.model.test_cfg.score_thr = 0.0
+        for key in ('val_dataloader', 'test_dataloader'):
+            cfg[key].dataset.pipeline[1].scale_factor = 0.5
     for step in cfg.train_dataloader.dataset.pipeline:
         if 'crop_size' in step:
             step.crop_size = (64, 64)
@@ -67,23 +71,33 @@ def table(work_dir):
     return next(work_dir.glob('*/*.log')).read_text()
 
 
-def test_resumed_equals_unbroken(data, tmp_path):
+CASES = {
+    'mask-rcnn': (NUCLEI, 'nuclei_instances', ('bbox', 'segm'), 'nucleus'),
+    'retinanet': (TREES, 'trees', ('bbox',), 'tree'),
+}
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_resumed_equals_unbroken(data, tmp_path, case):
     """Losses, mAP and weights of 1 + 1 iterations are those of 2, and a test scores the same."""
-    root = data['nuclei_instances']
-    whole = train(config(NUCLEI, root, tmp_path / 'whole', 2))
-    train(config(NUCLEI, root, tmp_path / 'parts', 1))
-    parts = train(config(NUCLEI, root, tmp_path / 'parts', 2), resume='auto')
+    path, name, kinds, label = CASES[case]
+    root = data[name]
+    whole = train(config(path, root, tmp_path / 'whole', 2))
+    train(config(path, root, tmp_path / 'parts', 1))
+    parts = train(config(path, root, tmp_path / 'parts', 2), resume='auto')
     assert {kind for kind, _ in whole} == {'loss', 'mAP'}
+    assert whole['mAP', 2]['coco/bbox_mAP_50'] > 0
     assert parts == whole
     files = [tmp_path / name / 'iter_2.pth' for name in ('whole', 'parts')]
     first, second = (torch.load(file, weights_only=False)['state_dict'] for file in files)
     assert all(torch.equal(first[name], second[name]) for name in first)
-    cfg = config(NUCLEI, root, tmp_path / 'test', 2)
+    cfg = config(path, root, tmp_path / 'test', 2)
     scores = evaluate(cfg, str(files[0]), out=tmp_path / 'scores.json')
-    assert {'coco/bbox_mAP_50', 'coco/segm_mAP_50', 'coco/nucleus_precision'} <= set(scores)
+    expected = {f'coco/{kind}_mAP_50' for kind in kinds} | {f'coco/{label}_precision'}
+    assert expected <= set(scores)
     assert scores == pytest.approx(whole['mAP', 2], nan_ok=True)
     assert json.loads((tmp_path / 'scores.json').read_text()) == scores
-    assert '| nucleus' in table(tmp_path / 'test')
+    assert f'| {label}' in table(tmp_path / 'test')
 
 
 def test_nothing_found_scores_zero(data, tmp_path):

@@ -6,28 +6,31 @@ import os
 import pytest
 import torch
 
-from mamba_dense.engine import checkpoints
-from mamba_dense.engine.checkpoints import is_whole, last_whole_checkpoint, write_whole
+from mamba_dense.engine.checkpoints import WholeFileBackend, is_whole, last_whole_checkpoint
+from mamba_dense.engine.train import checkpoint_seed
+from mamba_dense.weights import save
 
 
 def test_write_replaces(tmp_path):
     file = tmp_path / 'new' / 'file.pth'
-    write_whole(file, b'one')
-    write_whole(file, b'two')
+    WholeFileBackend().put(b'one', file)
+    WholeFileBackend().put(b'two', file)
     assert file.read_bytes() == b'two'
     assert list(file.parent.iterdir()) == [file]
 
 
 def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     file = tmp_path / 'file.pth'
-    write_whole(file, b'one')
+    WholeFileBackend().put(b'one', file)
 
     def full(number):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoints.os, 'fsync', full)
-    with pytest.raises(OSError, match='file.pth could not be saved .No space') as caught:
-        write_whole(file, b'two')
+    monkeypatch.setattr(save.os, 'fsync', full)
+    with pytest.raises(
+        OSError, match='file.pth: the disk is full .* 0.0 MB are needed; .*--resume'
+    ) as caught:
+        WholeFileBackend().put(b'two', file)
     assert caught.value.errno == errno.ENOSPC
     assert file.read_bytes() == b'one'
     assert list(tmp_path.iterdir()) == [file]
@@ -58,3 +61,18 @@ def test_last_whole_checkpoint(tmp_path):
     (tmp_path / 'iter_24.pth').write_bytes(b'PK')
     (tmp_path / 'iter_32.pth.12.part').write_bytes(b'PK')
     assert last_whole_checkpoint(tmp_path).name == 'iter_16.pth'
+
+
+def test_the_seed_of_a_run_is_read_without_running_code(tmp_path):
+    class Hostile:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / 'made by the file'),))
+
+    torch.save({'meta': {'seed': 7, 'cfg': 'x = 1'}, 'state_dict': {}}, tmp_path / 'a.pth')
+    assert checkpoint_seed(str(tmp_path / 'a.pth')) == 7
+    torch.save({'state_dict': {}}, tmp_path / 'b.pth')
+    assert checkpoint_seed(str(tmp_path / 'b.pth')) is None
+    torch.save({'meta': {'seed': 7}, 'hidden': Hostile()}, tmp_path / 'c.pth')
+    with pytest.raises(ValueError, match='it is refused'):
+        checkpoint_seed(str(tmp_path / 'c.pth'))
+    assert not (tmp_path / 'made by the file').exists()

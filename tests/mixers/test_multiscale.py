@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mamba_dense.bricks import ChannelGate
+from mamba_dense.bricks import SqueezeExcite
 from mamba_dense.mixers import MultiScaleSS2D
 
 
@@ -48,7 +48,7 @@ def published(mixer, x):
     y = y.view(B, H, W, D) + F.interpolate(merged, (H, W), **mode).permute(0, 2, 3, 1)
     if not first:
         y = mixer.out_norm(y)
-    squeeze, excite = mixer.channel_gate.squeeze.weight, mixer.channel_gate.excite.weight
+    squeeze, excite = mixer.channel_gate.fc1.weight, mixer.channel_gate.fc2.weight
     y = y * torch.sigmoid(F.relu(y.mean((1, 2)) @ squeeze.T) @ excite.T)[:, None, None]
     return mixer.out_proj(y if gate is None else y * F.silu(gate))
 
@@ -78,5 +78,5 @@ def test_equals_the_published_form(grid, options):
 
 
 def test_a_gate_needs_channels():
-    with pytest.raises(ValueError, match='channels=7'):
-        ChannelGate(7)
+    with pytest.raises(ValueError, match='hidden=0 between 7 channels'):
+        SqueezeExcite(7, 7 // 8)

@@ -1,4 +1,5 @@
 # the nuclei's masks; first: python tools/prepare_data.py samples --name nuclei_instances
+_base_ = './small_coco.py'
 data_root = 'data/nuclei_instances/'
 metainfo = dict(classes=('nucleus',), palette=[(255, 200, 0)])
 train_pipeline = [
@@ -23,38 +24,12 @@ test_pipeline = [
     ),
 ]
 train_dataloader = dict(
-    batch_size=4,
-    num_workers=0,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        type='CocoDataset',
-        data_root=data_root,
-        metainfo=metainfo,
-        ann_file='annotations/train.json',
-        data_prefix=dict(img='images/train/'),
-        filter_cfg=dict(filter_empty_gt=True),
-        pipeline=train_pipeline,
-    ),
+    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline)
 )
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='CocoDataset',
-        data_root=data_root,
-        metainfo=metainfo,
-        ann_file='annotations/val.json',
-        data_prefix=dict(img='images/val/'),
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
-)
+val_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    type='mamba_dense.CocoScores',
     ann_file=data_root + 'annotations/val.json',
     metric=['bbox', 'segm'],
-    classwise=True,
 )
 test_evaluator = val_evaluator

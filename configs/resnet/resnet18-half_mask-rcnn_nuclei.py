@@ -1,0 +1,12 @@
+# for comparison: VMamba nano's data, heads and steps with a ResNet-18 of half width, from scratch
+_base_ = '../vmamba/vmamba-nano_mask-rcnn_nuclei.py'
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='ResNet',
+        depth=18,
+        base_channels=32,
+        norm_eval=False,
+        style='pytorch',
+    ),
+)
