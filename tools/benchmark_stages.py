@@ -71,7 +71,7 @@ def main() -> int:
     print(
         f'{args.device}, {torch.get_num_threads()} threads, torch {torch.__version__}, scan '
         f'backends {", ".join(available_backends())}; {height}x{width}, batch 1, milliseconds, '
-        f'medians of {args.rounds} rounds'
+        f'medians (fastest) of {args.rounds} rounds'
     )
     print(table(results))
     return 0

@@ -23,12 +23,14 @@ BOXES = 100
 class StageTimes:
     """Median seconds of each of `STAGES`, and of the whole, of one detector.
 
-    boxes: how many came out; parameters: of the network.
+    fastest: the least seconds of each stage, then of the whole, over the rounds; boxes: how many
+    came out; parameters: of the network.
     """
 
     name: str
     seconds: tuple[float, ...]
     total: float
+    fastest: tuple[float, ...]
     boxes: int
     parameters: int
 
@@ -175,6 +177,7 @@ def time_stages(
             detector.name,
             tuple(median(column) for column in zip(*rows, strict=True)),
             median(sum(row) for row in rows),
+            (*(min(column) for column in zip(*rows, strict=True)), min(sum(row) for row in rows)),
             count,
             detector.parameters,
         )
@@ -183,12 +186,13 @@ def time_stages(
 
 
 def table(results: Sequence[StageTimes]) -> str:
-    """Milliseconds as a table in Markdown."""
+    """Milliseconds as a table in Markdown: medians, and the fastest rounds in brackets."""
     head = ('detector', 'parameters', *STAGES, 'whole', 'boxes')
     lines = [_line(head), _line(['---'] * len(head))]
     for result in results:
         cells: list[Any] = [result.name, f'{result.parameters / 1e6:.2f} M']
-        cells += [f'{1e3 * seconds:.1f}' for seconds in (*result.seconds, result.total)]
+        pairs = zip((*result.seconds, result.total), result.fastest, strict=True)
+        cells += [f'{1e3 * middle:.1f} ({1e3 * least:.1f})' for middle, least in pairs]
         lines.append(_line([*cells, result.boxes]))
     return '\n'.join(lines)
 

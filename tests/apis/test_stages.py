@@ -30,6 +30,7 @@ def test_stages_add_up():
         assert len(result.seconds) == len(STAGES) and min(result.seconds) > 0
         assert result.total == pytest.approx(sum(result.seconds), rel=0.5)
         assert 60 <= result.boxes <= 140
+        assert all(a <= b for a, b in zip(result.fastest, (*result.seconds, result.total)))
     lines = table(results).splitlines()
     assert len(lines) == 4 and all(line.count('|') == len(STAGES) + 5 for line in lines)
 
