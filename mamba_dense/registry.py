@@ -13,6 +13,7 @@ from mmengine import registry as root
 TASKS = {
     'segmentation': ('mmseg', 'seg'),
     'detection': ('mmdet', 'det'),
+    'change': ('mmseg', 'change'),
 }
 
 

@@ -65,9 +65,15 @@ class SelectiveCase:
             *tensors[:6], delta_bias=tensors[6], delta_softplus=True, backend=backend
         )
 
+    def steps(self) -> int:
+        return self.length
+
+    def around(self, tensors: Sequence[Tensor], scan: Callable[..., Tensor]) -> Tensor:
+        """A scan with the arguments of `selective_scan` in the place of ours."""
+        return scan(*tensors)
+
     def lean(self, tensors: Sequence[Tensor]) -> Tensor:
-        u, delta, A, B, C, D, bias = tensors
-        return lean_scan(u, softplus(delta + bias[:, None]), A, B, C) + D[:, None] * u
+        return self.around(tensors, lean_scan)
 
 
 @dataclass(frozen=True)
@@ -106,8 +112,11 @@ class CoreCase:
         grid = ('cross', (self.height, self.width))
         return mamba_kernels.route_scan(x, params, dt_weight, dt_bias, A, D, grid, backend=backend)
 
-    def lean(self, tensors: Sequence[Tensor]) -> Tensor:
-        """The published flow around the lean loop: copies per route, grouped products, merge."""
+    def steps(self) -> int:
+        return self.height * self.width
+
+    def around(self, tensors: Sequence[Tensor], scan: Callable[..., Tensor]) -> Tensor:
+        """The published flow around a scan: copies per route, grouped products, merge."""
         x, x_proj, dt_weight, dt_bias, A, D = tensors
         K, N, H, W = self.routes, self.state, self.height, self.width
         image = x.mT.unflatten(-1, (H, W))  # (B, D, H, W)
@@ -115,19 +124,26 @@ class CoreCase:
         xs = torch.stack([rows, columns, rows.flip(-1), columns.flip(-1)], dim=1)  # (B, K, D, L)
         packed = torch.einsum('bkdl,kcd->bkcl', xs, x_proj.unflatten(0, (K, -1)))
         dt, B, C = packed.split([self.rank, N, N], dim=2)
-        delta = softplus(torch.einsum('bkrl,kdr->bkdl', dt, dt_weight) + dt_bias[..., None])
-        ys = lean_scan(xs.flatten(1, 2), delta.flatten(1, 2), A.flatten(0, 1), B, C)
-        ys = ys.unflatten(1, (K, -1)) + D[..., None] * xs
+        delta = torch.einsum('bkrl,kdr->bkdl', dt, dt_weight)
+        per_channel = (A.flatten(0, 1), B, C, D.flatten(), dt_bias.flatten())
+        ys = scan(xs.flatten(1, 2), delta.flatten(1, 2), *per_channel)
+        ys = ys.unflatten(1, (K, -1))
         rows = ys[:, 0] + ys[:, 2].flip(-1)
         columns = (ys[:, 1] + ys[:, 3].flip(-1)).unflatten(-1, (W, H)).mT.flatten(2)
         return (rows + columns).mT
+
+    def lean(self, tensors: Sequence[Tensor]) -> Tensor:
+        return self.around(tensors, lean_scan)
 
 
 Case = SelectiveCase | CoreCase
 
 
-def lean_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
+def lean_scan(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, bias: Tensor
+) -> Tensor:
     """The honest loop: step by step, inputs unbound once, nothing of length times state kept."""
+    delta = softplus(delta + bias[:, None])
     batch, dim, _ = u.shape
     groups, state = B.shape[1:3]
     per_group = dim // groups
@@ -138,7 +154,7 @@ def lean_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tens
     for step, driven, B_t, C_t in zip(*steps, B.unbind(-1), C.unbind(-1), strict=True):
         h = torch.exp(step[..., None] * A) * h + driven[..., None] * B_t[:, :, None]
         ys.append((h * C_t[:, :, None]).sum(-1))
-    return torch.stack(ys, dim=-1).flatten(1, 2)
+    return torch.stack(ys, dim=-1).flatten(1, 2) + D[:, None] * u
 
 
 CASES: tuple[Case, ...] = (

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 import platform
 import statistics
 import sys
@@ -18,16 +19,20 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import baselines
 import torch
 from registry import CASES, Case, contenders
 from torch import Tensor
+from tune import tune
 
 import mamba_kernels
+from mamba_kernels import launch_table
 
 FORWARD_LIMIT, GRADIENT_LIMIT = 5e-7, 2e-6  # of the largest value, against float64
 COLUMNS = (
     *('device', 'torch', 'threads', 'clock', 'case', 'mode', 'contender', 'rounds'),
-    *('median_ms', 'min_ms', 'max_ms', 'ratio_to_lean', 'ratio_to_chunked', 'updates_per_s'),
+    *('median_ms', 'min_ms', 'max_ms', 'updates_per_s', 'ratio_to_lean', 'ratio_to_chunked'),
+    *(f'ratio_to_{name}' for name in baselines.BASELINES),
 )
 SLOW_CALL, TURN = 0.1, 0.05  # seconds: a slower call is timed alone, a faster one for a turn
 Contender = Callable[[Sequence[Tensor]], Tensor]
@@ -65,12 +70,15 @@ def faults(case: Case, names: Sequence[str], device: str) -> list[str]:
     dy = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1)).to(device)
     expected_grads = torch.autograd.grad(expected, exact, dy.double())
     found = []
-    for contender in names:
+    others = baselines.contenders(small, True, device)
+    for contender, run in {**contenders(small, names), **others}.items():
         tensors = make_inputs(small, device)
-        out = small.run(tensors, contender)
+        out = run(tensors)
         grads = torch.autograd.grad(out, tensors, dy)
         labels = ('output', *small.inputs())
         limits = (FORWARD_LIMIT, *[GRADIENT_LIMIT] * len(grads))
+        if contender not in names:
+            limits = (baselines.LIMIT,) * len(labels)
         pairs = zip((out.detach(), *grads), (expected.detach(), *expected_grads), strict=True)
         for label, limit, (value, wanted) in zip(labels, limits, pairs, strict=True):
             error = relative_error(value, wanted)
@@ -107,9 +115,10 @@ def measure(case: Case, names: Sequence[str], train: bool, rounds: int, device: 
     if device == 'cuda':
         clock = gpu_clock
     tensors = make_inputs(case, device)
+    others = baselines.contenders(case, train, device)
     times: dict[str, list[float]] = {}
     for turn in range(rounds + 1):
-        for name, contender in contenders(case, names).items():
+        for name, contender in {**contenders(case, names), **others}.items():
             value = timed(contender, tensors, train, clock)
             if turn > 0:
                 times.setdefault(name, []).append(value)
@@ -131,46 +140,79 @@ def measure(case: Case, names: Sequence[str], train: bool, rounds: int, device: 
             'ratio_to_lean': round(median['lean loop'] / median[name], 2),
             'updates_per_s': f'{case.updates() / median[name] * 1e3:.3g}',
         }
-        if 'chunked' in median:
-            row['ratio_to_chunked'] = round(median['chunked'] / median[name], 2)
+        for other in ('chunked', *others):
+            if other in median:
+                row[f'ratio_to_{other}'] = round(median[other] / median[name], 2)
         rows.append(row)
     return rows
 
 
 def show(row: dict) -> None:
     print(
-        f'{row["case"]:14}{row["mode"]:18}{row["threads"]} thread(s)  {row["contender"]:10}'
+        f'{row["case"]:14}{row["mode"]:18}{row["threads"]} thread(s)  {row["contender"]:12}'
         f'{row["median_ms"]:10.2f} ms  ({row["min_ms"]:.2f} to {row["max_ms"]:.2f})'
         f'{row["ratio_to_lean"]:8.1f}x lean',
         flush=True,
     )
 
 
-def main() -> int:
+def tune_here(cases: Sequence[Case]) -> int:
+    """Search the launch table of this GPU over the cases; 0."""
+    from triton.errors import TritonError
+
+    def milliseconds(case: Case) -> float:
+        if faults(case, ['triton'], 'cuda'):
+            return math.inf
+        tensors = make_inputs(case, 'cuda')
+        call(lambda given: case.run(given, 'triton'), tensors, True)  # compiles
+        return timed(lambda given: case.run(given, 'triton'), tensors, True, gpu_clock)
+
+    file = launch_table.path()
+    failures = (RuntimeError, ValueError, TritonError)
+    found = tune(cases, milliseconds, torch.cuda.get_device_name(), file, failures=failures)
+    print(f'{len(found)} rows written to {file}' if found else 'the table is as good: left alone')
+    return 0
+
+
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--cases', nargs='+', default=[case.name for case in CASES])
+    known = {case.name: case for case in CASES}
+    parser.add_argument('--cases', nargs='+', default=list(known))
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
     parser.add_argument('--backends', nargs='+', help='by default cpu chunked, or triton chunked')
     parser.add_argument('--threads', nargs='+', type=int, default=[1])
     parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument(
+        '--tune', action='store_true', help='search the launch table of this GPU, time nothing else'
+    )
     parser.add_argument('--out', type=Path, default=Path('results.csv'))
     options = parser.parse_args()
     if options.device == 'cuda' and not torch.cuda.is_available():
         parser.error('--device cuda: no CUDA device is available')
+    if options.tune and options.device != 'cuda':
+        parser.error('--tune searches the launches of a GPU: add --device cuda')
     if options.backends is None:
         options.backends = ['triton' if options.device == 'cuda' else 'cpu', 'chunked']
-    known = {case.name: case for case in CASES}
     for name in options.cases:
         if name not in known:
             parser.error(f'--cases {name} is not known; known: {", ".join(known)}')
     for name in options.backends:
         if name not in mamba_kernels.available_backends():
             parser.error(f'--backends {name} is not available on this machine')
-    cases = [known[name] for name in options.cases]
-    wrong = [line for case in cases for line in faults(case, options.backends, options.device)]
+    options.cases = [known[name] for name in options.cases]
+    return options
+
+
+def main() -> int:
+    options = parse_args()
+    cases, names, device = options.cases, options.backends, options.device
+    wrong = [line for case in cases for line in faults(case, names, device)]
     if wrong:
         print('not timed, since results are wrong:', *wrong, sep='\n  ', file=sys.stderr)
         return 1
+    if options.tune:
+        return tune_here(cases)
+    print(*baselines.left_out(cases, device), sep='\n')
     with options.out.open('w', newline='') as handle:
         writer = csv.DictWriter(handle, COLUMNS, restval='', lineterminator='\n')
         writer.writeheader()
@@ -178,9 +220,7 @@ def main() -> int:
             torch.set_num_threads(threads)
             for case in cases:
                 for train in (False, True):
-                    for row in measure(
-                        case, options.backends, train, options.rounds, options.device
-                    ):
+                    for row in measure(case, names, train, options.rounds, device):
                         writer.writerow(row)
                         handle.flush()
                         show(row)

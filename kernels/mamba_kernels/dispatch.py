@@ -128,7 +128,10 @@ def _automatic(op: str, device: str, dtypes: tuple, over: tuple[int, ...]) -> st
         reason = unavailable(op, backend.name)
         if reason is None:
             return backend.name
-        _notify(f'mamba_kernels: backend {backend.name} cannot run here ({reason})')
+        _notify(
+            f'mamba_kernels: backend {backend.name} cannot run here ({reason}); '
+            'the chunked backend serves instead'
+        )
     raise RuntimeError('mamba_kernels: no backend is left; chunked should have been')
 
 

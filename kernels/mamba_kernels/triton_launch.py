@@ -13,21 +13,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from . import launch_table
 from .checks import CHECKPOINT
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 LOW_RANK = 16  # up to this rank the step sizes are formed inside the kernels, above by a product
 
-# The launch table. Nothing is tuned at a call: these numbers follow from instructions counted in
-# compiled code (tests/kernels/test_triton_compile.py) and wait for a timed run on a GPU.
-# Channels of a program, widest first, by the size to which its state is padded: a step costs fewer
-# instructions a channel the wider the program, as long as its registers hold its state.
-BLOCKS = {1: (128, 64, 32), 2: (64, 32), 4: (64, 32), 8: (64, 32), 16: (32,), 32: (16,), 64: (8,)}
-WEIGHTS = 512  # numbers of the low-rank weight that a program can hold too
-WARPS = 1  # more would share a state through memory
-PARALLEL = 800  # programs from which on each takes a whole route
-FILL = 1500  # programs to aim at where a route has to be cut into chunks
-SHORTEST = 128  # steps of a chunk, except where a test asks for more chunks
+WEIGHTS = 512  # numbers of the low-rank weight that a program can hold beside its state
 
 
 def interpreted() -> bool:
@@ -84,14 +76,21 @@ class Scan:
         rank = 0 if self.weight is None else self.weight.shape[1]
         return batch, length, steps, self.A.shape[2], routes, rank, self.A.shape[1]
 
+    @property
+    def launch(self) -> launch_table.Launch:
+        """How it is cut: by the table, no call tunes."""
+        gpu = torch.cuda.get_device_name(self.x.device) if self.x.is_cuda else ''
+        return launch_table.find(gpu, power_of_two(self.sizes[-1]))
+
     def block(self) -> int:
         """Channels a program: the most that leave programs enough, without chunks if it can be."""
-        _, _, steps, dim, _, rank, state = self.sizes
+        _, _, steps, dim, _, rank, _ = self.sizes
+        launch = self.launch
         held = WEIGHTS // power_of_two(rank or 1)
-        widths = [width for width in BLOCKS[power_of_two(state)] if width <= held] or [held]
-        most = max(1, steps // SHORTEST)
-        whole = [w for w in widths if self.programs(w) >= PARALLEL]
-        cut = [w for w in widths if self.programs(w) * most >= FILL]
+        widths = [width for width in launch.blocks if width <= held] or [held]
+        most = max(1, steps // launch.shortest)
+        whole = [w for w in widths if self.programs(w) >= launch.parallel]
+        cut = [w for w in widths if self.programs(w) * most >= launch.fill]
         return max(8, min((whole or cut or widths[-1:])[0], power_of_two(dim)))
 
     def programs(self, block: int | None = None) -> int:
@@ -102,10 +101,10 @@ class Scan:
     def span(self) -> int:
         """Steps of a chunk: whole tiles, the whole route where programs abound."""
         steps, programs = self.sizes[2], max(1, self.programs())
-        chunks, shortest = self.chunks, CHECKPOINT
+        chunks, shortest, launch = self.chunks, CHECKPOINT, self.launch
         if chunks is None:
-            chunks = 1 if programs >= PARALLEL else -(-FILL // programs)
-            shortest = SHORTEST
+            chunks = 1 if programs >= launch.parallel else -(-launch.fill // programs)
+            shortest = launch.shortest
         span = max(shortest, -(-steps // chunks))
         return -(-span // CHECKPOINT) * CHECKPOINT
 
@@ -136,7 +135,7 @@ class Scan:
             'BLOCK': self.block(),
             'TABLE': self.table is not None,
             'SOFTPLUS': self.softplus,
-            'num_warps': WARPS,
+            'num_warps': self.launch.warps,
             'enable_fp_fusion': True,
         }
 

@@ -188,7 +188,7 @@ def scan_forward(
     states += (pair * tl.cdiv(steps, TILE) + t // TILE) * state * dim + h_at
     # what the chunks before left: carried holds the state after every chunk but the last
     carried += (pair * (tl.num_programs(1) - 1) + chunk - 1) * state * dim + h_at
-    h = load_float(carried, h_mask & (chunk > 0))
+    h = load_float(carried, tl.where(chunk > 0, h_mask, False))
 
     # A step's operands are read one step early and its token two: neither load is waited for.
     token = start + token_of(table, t, steps, TABLE)
@@ -216,7 +216,7 @@ def scan_forward(
             ahead = start + token_of(table, t + 2, steps, TABLE)
             x_t, source, B_t, C_t = next_x, next_source, next_B, next_C
             t += 1
-    tl.store(last + pair * state * dim + h_at, h, mask=h_mask & (end == steps))
+    tl.store(last + pair * state * dim + h_at, h, mask=tl.where(end == steps, h_mask, False))
 
 
 @triton.jit

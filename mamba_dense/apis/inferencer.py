@@ -207,9 +207,10 @@ def _infer_one(
 
 def input_channels(model: nn.Module) -> int:
     """Channels of the pictures the network takes."""
-    channels = getattr(getattr(model, 'backbone', None), 'in_channels', None)
-    if channels is not None:
-        return int(channels)
+    for owner in (model, getattr(model, 'backbone', None)):
+        channels = getattr(owner, 'in_channels', None)
+        if channels is not None:
+            return int(channels)
     mean = getattr(model.data_preprocessor, 'mean', None)
     return 3 if mean is None else int(mean.numel())
 

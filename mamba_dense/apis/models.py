@@ -152,7 +152,7 @@ def segmentation_configs() -> tuple[tuple[tuple[str, str, int], Path], ...]:
     found = []
     for path in _config_files().values():
         model = _read(path).model
-        if 'decode_head' in model:
+        if 'num_classes' in model.get('decode_head', {}):  # those of change networks name outputs
             backbone = model.backbone
             key = (backbone.type, str(backbone.get('arch')), model.decode_head.num_classes)
             found.append((key, path))

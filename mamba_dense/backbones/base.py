@@ -104,7 +104,8 @@ class Backbone(BaseModule):
             network without batch norms refuses it.
         init_cfg: `dict(type='Pretrained', checkpoint=PATH_OR_URL)` loads the authors' file or
             ours, strictly, when the runner (or you) calls `init_weights`; it may add `prefix`
-            (only the keys below it) and `trusted` (see `mamba_dense.weights.load_weights`).
+            (only the keys below it), `drop` (patterns of the authors' keys to leave out) and
+            `trusted` (see `mamba_dense.weights.load_weights`).
 
     Raises:
         ValueError: a value above is not allowed; the message lists what is.
@@ -177,7 +178,9 @@ class Backbone(BaseModule):
             load_weights(
                 self,
                 cfg['checkpoint'],
-                keymap=self.AUTHOR_KEYS,
+                keymap=replace(
+                    self.AUTHOR_KEYS, drop=(*self.AUTHOR_KEYS.drop, *cfg.get('drop', ()))
+                ),
                 prefix=cfg.get('prefix', ''),
                 trusted=cfg.get('trusted', False),
             )

@@ -1,5 +1,6 @@
 """Convolutions over channel-last maps and tokens that copy nothing."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -8,13 +9,15 @@ class ChannelLastConv2d(nn.Conv2d):
     """`nn.Conv2d` whose door is (B, H, W, C).
 
     The convolution takes the permuted view, which is torch's channels_last memory format; its
-    result is contiguous again after the permute back wherever the library keeps that format.
+    result is contiguous again after the permute back wherever the library keeps that format. An
+    image, which comes channel-first, is turned before the convolution: its result is larger.
+    `module.to(memory_format=torch.channels_last)` keeps the weights from being turned at each call.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve x (B, H, W, C) to (B, H', W', C'), contiguous."""
-        x = super().forward(x.permute(0, 3, 1, 2))  # (B, C', H', W')
-        return x.permute(0, 2, 3, 1).contiguous()
+        x = x.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)  # (B, C, H, W)
+        return super().forward(x).permute(0, 2, 3, 1).contiguous()
 
 
 class CausalConv1d(nn.Conv1d):

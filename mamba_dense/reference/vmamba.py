@@ -39,6 +39,7 @@ CORES: dict[str, dict[str, Any]] = {
     'v052d': {'routes': 'two-way'},
     'v052dc': {'cascade': True},
 }
+SPELLINGS = {'v3noz': 'v3_noz'}  # of ChangeMamba's copy
 STEMS = {'v1': True, 'v2': False}  # patchembed_version -> Arch.patch_stem
 DOWNSAMPLES = {'v1': True, 'v3': False}  # downsample_version -> Arch.patch_merging
 NORMS = {'ln': False, 'layernorm': False, 'ln2d': True, 'layernorm2d': True}  # -> channel-first
@@ -47,6 +48,7 @@ NORMS = {'ln': False, 'layernorm': False, 'ln2d': True, 'layernorm2d': True}  # 
 def _mixer_fields(arguments: Arguments, conv_bias: bool) -> dict[str, Any]:
     """The `Arch` fields that a forward_type means."""
     whole = arguments.take('forward_type')
+    whole = SPELLINGS.get(whole, whole)
     if whole == 'v0':
         return {'routes': 'cross', 'gated': True, 'conv_bias': True}
     core, _, rest = whole.partition('_')
@@ -67,7 +69,7 @@ def _look_up(arguments: Arguments, name: str, table: dict[str, bool]) -> bool:
     return table[value]
 
 
-def _block_fields(arguments: Arguments) -> dict[str, Any]:
+def block_fields(arguments: Arguments) -> dict[str, Any]:
     """The `Arch` fields of the blocks, from arguments that networks and single blocks share."""
     arguments.only('ssm_act_layer', 'silu')
     arguments.only('ssm_conv', 3)
@@ -83,7 +85,7 @@ def _block_fields(arguments: Arguments) -> dict[str, Any]:
     }
 
 
-def _arch(arguments: Arguments) -> tuple[dict[str, Any], bool]:
+def arch_fields(arguments: Arguments) -> tuple[dict[str, Any], bool]:
     """A whole network's `Arch` as a mapping, and whether the authors' runs channel-first."""
     sizes = take_sizes(arguments)
     check_rank(arguments, 'ssm_dt_rank', *sizes['dims'])
@@ -96,7 +98,7 @@ def _arch(arguments: Arguments) -> tuple[dict[str, Any], bool]:
         **sizes,
         'patch_stem': _look_up(arguments, 'patchembed_version', STEMS),
         'patch_merging': _look_up(arguments, 'downsample_version', DOWNSAMPLES),
-        **_block_fields(arguments),
+        **block_fields(arguments),
     }
     return arch, first
 
@@ -104,7 +106,7 @@ def _arch(arguments: Arguments) -> tuple[dict[str, Any], bool]:
 def build_classifier(record: Record) -> Subject:
     """`VSSM`: stem, every stage before and after its downsampling, logits."""
     arguments = Arguments(record)
-    arch, first = _arch(arguments)
+    arch, first = arch_fields(arguments)
     model = classifier(VMamba, arguments, arch)
     layout = (channel_first,) if first else ()
     return classifier_subject(model, level_taps(model.backbone), *layout)
@@ -113,7 +115,7 @@ def build_classifier(record: Record) -> Subject:
 def build_backbone(record: Record) -> Subject:
     """`Backbone_VSSM`: the normed maps of `out_indices`, named by stage (or by position)."""
     arguments = Arguments(record)
-    arch, _ = _arch(arguments)
+    arch, _ = arch_fields(arguments)
 
     def names(indices: Sequence[int]) -> list[str]:
         by_stage = [f'out{i}' for i in indices]
@@ -137,7 +139,7 @@ def build_block(record: Record) -> Subject:
     check_rank(arguments, 'ssm_dt_rank', width)
     _look_up(arguments, 'norm_layer', NORMS)
     arguments.ignore('drop_path', 'channel_first')
-    arch = Arch(dims=(width,), depths=(1,), **_block_fields(arguments))
+    arch = Arch(dims=(width,), depths=(1,), **block_fields(arguments))
     arguments.end()
     block = Block(width, arch)
 

@@ -18,7 +18,7 @@ class Metric:
 class WeightFolder:
     """A published folder whose files' names are not known to us: its files are fetched by hand.
 
-    backbone, arch: what a classifier's file of it is loaded into.
+    backbone, arch: what a classifier's file of it is loaded into; of a change network, its encoder.
     metrics: of the classifier `arch`, on ImageNet-1K unless they say otherwise.
     """
 
@@ -167,3 +167,67 @@ def _efficientvim(arch: str, top1: float, parameters: float) -> WeightFolder:
 
 
 FOLDERS |= {folder.name: folder for folder in (_efficientvim(*row) for row in _EFFICIENTVIM)}
+
+# task and data, then for each size: millions of parameters, figures in percent
+_BCD, _SCD, _BDA = (
+    ('OA', 'F1', 'IoU', 'kappa'),
+    ('OA', 'F1', 'mIoU', 'SeK'),
+    ('F1 of location', 'F1 of damage', 'F1 overall'),
+)
+_CHANGEMAMBA = (
+    (
+        'bcd_sysu-cd',
+        _BCD,
+        (32.614, 91.36, 81.29, 68.48, 75.68),
+        (54.0, 92.39, 83.36, 71.46, 78.43),
+        (92.4, 92.3, 83.11, 71.1, 78.13),
+    ),
+    (
+        'bcd_levir-cd-plus',
+        _BCD,
+        (32.614, 99.03, 88.04, 78.63, 87.53),
+        (54.0, 99.02, 87.81, 78.27, 87.3),
+        (92.4, 99.06, 88.39, 79.2, 87.91),
+    ),
+    (
+        'bcd_whu-cd',
+        _BCD,
+        (32.614, 99.57, 94.09, 88.84, 93.87),
+        (54.0, 99.57, 94.06, 88.79, 93.84),
+        (92.4, 99.58, 94.19, 89.02, 93.98),
+    ),
+    (
+        'scd_second',
+        _SCD,
+        (37.126, 88.07, 63.44, 73.33, 23.34),
+        (58.512, 88.38, 64.1, 73.61, 24.04),
+        (97.035, 88.12, 64.03, 73.68, 24.11),
+    ),
+    (
+        'bda_xbd',
+        _BDA,
+        (34.87, 87.53, 78.35, 81.11),
+        (56.256, 86.61, 78.8, 81.14),
+        (94.718, 87.38, 78.84, 81.41),
+    ),
+)
+# sizes of ChangeMamba and their encoders; tiny has the first four of this one's five deep blocks
+_ENCODERS = {'tiny': 'tiny_s2l5', 'small': 'small_s2l15', 'base': 'base_s2l15'}
+FOLDERS |= {
+    folder.name: folder
+    for task, names, *rows in _CHANGEMAMBA
+    for (size, arch), (parameters, *values) in zip(_ENCODERS.items(), rows, strict=True)
+    for folder in (
+        WeightFolder(
+            name=f'changemamba-{size}_{task}-256x256',
+            family='changemamba',
+            backbone='mamba_dense.VMamba',
+            arch=arch,
+            url=f'{_DRIVE}1kVKgbElM23c-hSNZ_TTqfxXNXrPgNJ6L',
+            licence='Apache-2.0',
+            input_size=(256, 256),
+            parameters=parameters,
+            metrics=tuple(map(Metric, names, values)),
+        ),
+    )
+}

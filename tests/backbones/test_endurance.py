@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mamba_dense.backbones import VMamba
+from mamba_dense.backbones import Vim, VMamba
 
 STEPS, SCALE, RATE = 1000, 30.0, 1e-3
 
@@ -12,9 +12,10 @@ STEPS, SCALE, RATE = 1000, 30.0, 1e-3
 @pytest.mark.full
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16], ids=['bfloat16', 'float16'])
-def test_vmamba_nano_stays_finite(dtype):
+@pytest.mark.parametrize('kind', [VMamba, Vim], ids=lambda kind: kind.__name__)
+def test_nano_stays_finite(kind, dtype):
     """Autocast, AdamW at 1e-3, no warm-up and no clipping of gradients: nothing is skipped."""
-    model = VMamba(arch='nano').train()
+    model = kind('nano').train()
     head = nn.Linear(model.out_channels[-1], 2)
     parameters = [*model.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=RATE)

@@ -17,6 +17,7 @@ from mamba_dense.bricks import (
     PatchMerging,
     SqueezeExcite,
 )
+from mamba_dense.bricks import mlp as mlp_file
 
 
 def test_channel_last_convolution_equals_torch():
@@ -54,6 +55,23 @@ def test_stems():
 def test_mlp_keeps_the_shape():
     x = torch.randn(1, 2, 3, 8)
     assert Mlp(8, 32)(x).shape == x.shape
+
+
+def test_a_large_map_passes_the_mlp_in_parts(monkeypatch):
+    """Without gradients, and with the same result."""
+    monkeypatch.setattr(mlp_file, 'CACHED', 32 * 10)
+    block, x = Mlp(8, 32).double().eval(), torch.randn(2, 5, 7, 8, dtype=torch.float64)
+    rows = []
+    block.fc1.register_forward_hook(lambda _module, inputs, _out: rows.append(inputs[0].shape))
+    want = block(x)
+    assert rows == [(2, 5, 7, 8)]
+    rows.clear()
+    with torch.no_grad():
+        got = block(x)
+        assert [tuple(shape) for shape in rows] == [(10, 8)] * 7
+        assert block(x[:, :0]).shape == (2, 0, 7, 8)
+    assert got.is_contiguous()
+    torch.testing.assert_close(got, want.detach(), rtol=1e-14, atol=1e-14)
 
 
 def test_drop_path_drops_samples_and_keeps_the_mean():

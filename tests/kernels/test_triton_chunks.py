@@ -5,7 +5,7 @@ import torch
 
 from mamba_kernels.route_scan import triton_gpu as routed_backend
 from mamba_kernels.selective_scan import triton_gpu as selective_backend
-from mamba_kernels.triton_launch import FILL, PARALLEL, SHORTEST, Scan, unavailable
+from mamba_kernels.triton_launch import Scan, unavailable
 
 from .cases import CUDA, GRADIENT, OUTPUT, compare, routed, selective
 
@@ -61,12 +61,13 @@ def test_the_launch_table(sizes, block, grid):
 def test_chunks_are_whole_tiles_and_made_only_where_programs_lack(batch, tokens, state):
     scan = scan_of(batch, 96, tokens, state)
     programs, chunks = scan.grid()
-    assert scan.span() % 64 == 0 and scan.span() >= SHORTEST
+    launch = scan.launch
+    assert scan.span() % 64 == 0 and scan.span() >= launch.shortest
     assert (chunks - 1) * scan.span() < tokens <= chunks * scan.span()
-    if programs >= PARALLEL:
+    if programs >= launch.parallel:
         assert chunks == 1
     else:
-        assert programs * (chunks - 1) < FILL
+        assert programs * (chunks - 1) < launch.fill
 
 
 def test_chunks_by_force():

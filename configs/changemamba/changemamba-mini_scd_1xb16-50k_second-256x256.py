@@ -1,0 +1,7 @@
+_base_ = [
+    '../_base_/models/changemamba_mini.py',
+    '../_base_/datasets/second.py',
+    '../_base_/schedules/adamw_change_scd.py',
+    '../_base_/default_runtime_change.py',
+]
+model = dict(type='mamba_dense.MambaSCD')

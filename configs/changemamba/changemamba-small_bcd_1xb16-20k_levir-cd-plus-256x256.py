@@ -1,0 +1,7 @@
+_base_ = [
+    '../_base_/models/changemamba_small.py',
+    '../_base_/datasets/levir_cd_plus.py',
+    '../_base_/schedules/adamw_change_bcd.py',
+    '../_base_/default_runtime_change.py',
+]
+model = dict(type='mamba_dense.MambaBCD')
