@@ -2,6 +2,7 @@
 
 from .efficientvim import EfficientViM
 from .efficientvmamba import EfficientVMamba
+from .mamba_yolo import MambaYOLO
 from .mambaout import MambaOut
 from .mhs_vm import MHSVM
 from .mobilemamba import MobileMamba
@@ -17,6 +18,7 @@ __all__ = [
     'MHSVM',
     'MSVMamba',
     'MambaOut',
+    'MambaYOLO',
     'MobileMamba',
     'ResVMamba',
     'VMamba',

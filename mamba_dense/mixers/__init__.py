@@ -4,6 +4,7 @@ from .attention import SelfAttention
 from .bidirectional import BidirectionalMixer
 from .es2d import ES2D
 from .gated_conv import GatedConv
+from .gelu_ss2d import GeluSS2D
 from .hidden_state import HiddenStateMixer
 from .multi_head_scan import MultiHeadMixer, MultiHeadScan, ScanHead, gated_fusion
 from .multi_receptive import MultiReceptiveMixer, NormedSS2D, WaveletScan
@@ -16,6 +17,7 @@ __all__ = [
     'CascadeSS2D',
     'ES2D',
     'GatedConv',
+    'GeluSS2D',
     'HiddenStateMixer',
     'MultiHeadMixer',
     'MultiHeadScan',
