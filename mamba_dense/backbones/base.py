@@ -378,15 +378,9 @@ class StagedBackbone(Backbone):
             entered = x
             for block in stage.blocks:
                 x = self._run(block, x)
-<<<<<<< HEAD
-            pairs.append((entered, x))
-=======
             if stage.tail is not None:
                 x = self._run(stage.tail, x)
-            if i in self.out_indices:
-                y = self.out_norms[str(i)](x) if self.out_norms else x
-                features[i] = y.permute(0, 3, 1, 2).contiguous()  # (B, C, H, W)
->>>>>>> s2-f1
+            pairs.append((entered, x))
             if stage.downsample is not None:
                 x = self.descend(stage, x, entered)
         return pairs
