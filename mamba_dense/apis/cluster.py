@@ -96,9 +96,10 @@ class Cluster:
         kind = self._ray.remote(max_restarts=_RETRIES, max_task_retries=_RETRIES, **needs)(
             TileWorker
         )
-        shared = self._ray.put(model.cpu())
+        # held as long as the workers, which are started again with it
+        self._model = self._ray.put(model.cpu())
         model.to(device)
-        self._workers = [kind.remote(shared, threads, device) for _ in range(count)]
+        self._workers = [kind.remote(self._model, threads, device) for _ in range(count)]
 
     def __enter__(self) -> 'Cluster':
         return self

@@ -1,6 +1,5 @@
-"""Long runs over rasters: killed and started again, in bounded memory, on a cluster, by command."""
+"""Long runs over rasters: killed and started again, in bounded memory, by command."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -14,7 +13,6 @@ pytest.importorskip('mmseg', reason='needs the extra change')
 pytest.importorskip('rasterio', reason='needs the extra change')
 
 from mamba_dense.apis import RasterOptions, infer_change_raster, init_model
-from mamba_dense.apis.cluster import require_ray
 from mamba_dense.apis.raster_change import FOLDER
 
 from .rasters import tiny_network, write_pair
@@ -138,31 +136,6 @@ def test_memory_of_ten_thousand_squared(network, tmp_path):
     small, large = measure(network, tmp_path, 10000, 512)
     assert large < 3e9
     assert large - small < 300e6  # of which the cache of GDAL may take 134 MB
-
-
-def test_cluster(network, pair, unbroken, tmp_path):
-    pytest.importorskip('ray', reason='needs the extra cluster')
-    from ray.cluster_utils import Cluster
-
-    machines = Cluster(initialize_head=True, head_node_args={'num_cpus': 1})
-    try:
-        machines.add_node(num_cpus=1)
-        model = init_model(*network, 'cpu')
-        options = RasterOptions(tile=64, overlap=16, probabilities=True, cluster=machines.address)
-        infer_change_raster(model, *pair, tmp_path, options)
-    finally:
-        machines.shutdown()
-    assert contents(tmp_path) == unbroken
-
-
-def test_no_cluster(network, pair, tmp_path):
-    if importlib.util.find_spec('ray') is None:
-        with pytest.raises(ModuleNotFoundError, match=r'\[cluster\]'):
-            require_ray()
-        return
-    options = RasterOptions(cluster='127.0.0.1:1')
-    with pytest.raises(ConnectionError, match='no Ray cluster answers'):
-        infer_change_raster(init_model(*network, 'cpu'), *pair, tmp_path, options)
 
 
 def test_command_over_folders(root, network, pair, tmp_path):
