@@ -65,6 +65,9 @@ class Cluster:
             for worker processes on this machine alone.
         model: the network; it is sent to the workers as it is, on the device it is on here.
 
+    Attributes:
+        workers: their handles.
+
     Raises:
         ConnectionError: no cluster answers, or it has no room for one worker.
     """
@@ -99,7 +102,7 @@ class Cluster:
         # held as long as the workers, which are started again with it
         self._model = self._ray.put(model.cpu())
         model.to(device)
-        self._workers = [kind.remote(self._model, threads, device) for _ in range(count)]
+        self.workers = [kind.remote(self._model, threads, device) for _ in range(count)]
 
     def __enter__(self) -> 'Cluster':
         return self
@@ -108,7 +111,7 @@ class Cluster:
         self._ray.shutdown()
 
     def __len__(self) -> int:
-        return len(self._workers)
+        return len(self.workers)
 
     def predict(self, jobs: Iterable[tuple[Key, np.ndarray]]) -> Iterator[tuple[Key, np.ndarray]]:
         """Scores of each job's pixels by its key, in the order in which they are done.
@@ -119,7 +122,7 @@ class Cluster:
             RuntimeError: a worker failed and could not be started again.
         """
         running: dict = {}  # reference -> (key, worker)
-        idle = self._workers * _AHEAD
+        idle = self.workers * _AHEAD
         jobs = iter(jobs)
         while True:
             while idle and (job := next(jobs, None)) is not None:

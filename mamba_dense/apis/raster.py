@@ -311,10 +311,11 @@ def _by_rows(strips: Iterator[np.ndarray], count: int) -> Iterator[np.ndarray]:
 def find_pairs(
     before: str | Path, after: str | Path
 ) -> tuple[Mapping[str, tuple[Path, Path]], tuple[str, ...]]:
-    """Pairs of two files, or of the files of one name in two folders, and who lacks a partner.
+    """Pairs of two files, or of the files of one name in two folders, and what is left over.
 
     Returns:
-        Name of the pair (empty for two files) -> files; a line for each file without a partner.
+        Name of the pair (empty for two files) -> files; a line for each file without a
+        partner, or with the name of another one.
 
     Raises:
         ImageError: a file beside a folder, nothing there, or no pair at all.
@@ -327,23 +328,28 @@ def find_pairs(
         return {'': (sides[0], sides[1])}, ()
     if any(path.is_file() for path in sides):
         raise ImageError(f'{sides[0]} and {sides[1]}: give two files, or two folders.')
-    found = [
-        {path.stem: path for path in sorted(side.iterdir()) if _is_raster(path)} for side in sides
-    ]
-    alone = [
-        f'{path}: has no partner of that name in {other}.'
-        for files, partners, other in (
-            (found[0], found[1], sides[1]),
-            (found[1], found[0], sides[0]),
-        )
-        for name, path in files.items()
-        if name not in partners
-    ]
+    alone: list[str] = []
+    found = [_by_name(side, alone) for side in sides]
+    for files, partners, other in ((*found, sides[1]), (*found[::-1], sides[0])):
+        alone += [
+            f'{path}: has no partner of that name in {other}.'
+            for name, path in files.items()
+            if name not in partners
+        ]
     pairs = {name: (path, found[1][name]) for name, path in found[0].items() if name in found[1]}
     if not pairs:
         raise ImageError(f'{sides[0]} and {sides[1]}: no two files of one name in these folders.')
     return pairs, tuple(alone)
 
 
-def _is_raster(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in _SUFFIXES
+def _by_name(folder: Path, problems: list[str]) -> dict[str, Path]:
+    """The rasters of a folder by their names without suffix; those of one name are problems."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or path.suffix.lower() not in _SUFFIXES:
+            continue
+        if path.stem in found:
+            problems.append(f'{path}: has the name of {found[path.stem].name}; rename one of them.')
+        else:
+            found[path.stem] = path
+    return found

@@ -125,8 +125,8 @@ def infer_change_raster(
     """Predict what changed between two rasters of one grid, of any size.
 
     Writes into `out`: NAME.tif of every output (class numbers, 255 without data),
-    NAME_probability.tif if asked for (one band a class, in steps of 1/254), changes.geojson and
-    statistics.csv. While it works, `out`/.parts holds what is done; started again with the same
+    NAME_probability.tif if asked for (one band a class, in steps of 1/254), changes.geojson (see
+    `regions`) and statistics.csv. While it works, `out`/.parts holds what is done; started again with the same
     files, network and options, it goes on from there.
 
     Args:

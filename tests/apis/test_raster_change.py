@@ -249,13 +249,20 @@ def test_files_that_cannot_be_read(model, tmp_path):
 
 
 def test_partners(tmp_path):
-    for side, names in (('a', ('1.tif', '2.tif', 'notes.txt')), ('b', ('1.png', '3.tif'))):
+    for side, names in (
+        ('a', ('1.tif', '1.tiff', '2.tif', 'notes.txt')),
+        ('b', ('1.png', '3.tif')),
+    ):
         (tmp_path / side).mkdir()
         for name in names:
             (tmp_path / side / name).touch()
     pairs, alone = find_pairs(tmp_path / 'a', tmp_path / 'b')
     assert list(pairs) == ['1']
-    assert [line.split(':')[0].rpartition(os.sep)[2] for line in alone] == ['2.tif', '3.tif']
+    assert [line.split(':')[0].rpartition(os.sep)[2] for line in alone] == [
+        '1.tiff',
+        '2.tif',
+        '3.tif',
+    ]
     with pytest.raises(ImageError, match='two files, or two folders'):
         find_pairs(tmp_path / 'a', tmp_path / 'b/3.tif')
     with pytest.raises(ImageError, match='absent: no such'):
