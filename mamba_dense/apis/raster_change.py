@@ -126,8 +126,8 @@ def infer_change_raster(
 
     Writes into `out`: NAME.tif of every output (class numbers, 255 without data),
     NAME_probability.tif if asked for (one band a class, in steps of 1/254), changes.geojson (see
-    `regions`) and statistics.csv. While it works, `out`/.parts holds what is done; started again with the same
-    files, network and options, it goes on from there.
+    `regions`) and statistics.csv. While it works, `out`/.parts holds what is done; started again
+    with the same files, network and options, it goes on from there.
 
     Args:
         model: a change network from `init_model`.
