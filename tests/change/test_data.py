@@ -9,7 +9,7 @@ pytest.importorskip('mmseg', reason='needs the extra change')
 from mmengine.registry import init_default_scope
 from PIL import Image
 
-from mamba_dense.change.datasets import LAYOUTS
+from mamba_dense.change.layouts import LAYOUTS
 from mamba_dense.engine.files import DataError
 from mamba_dense.engine.streams import seeded
 from mamba_dense.registry import DATASETS, MODELS, TRANSFORMS
