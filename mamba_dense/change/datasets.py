@@ -68,13 +68,14 @@ class ChangeFolder(BaseDataset):
         self.names = names
         super().__init__(
             data_root=str(data_root),
-            metainfo={**_METAINFO[task], 'task': task, **(metainfo or {})},
+            metainfo={**_METAINFO[task], **(metainfo or {})},
             pipeline=list(pipeline),
             test_mode=test_mode,
             indices=indices,
             lazy_init=lazy_init,
             max_refetch=max_refetch,
         )
+        self._metainfo['task'] = task  # mmengine takes a text for the name of a file
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """One entry for each name: `name`, `img_path`, `post_path`, `label_paths`, `encodings`."""

@@ -139,7 +139,8 @@ def _write_sample(
         files[pattern] = labels[label] * 255 if label in _BINARY else labels[label]
     size = pictures[0].shape[:2]
     whole = tile is None or max(size) <= tile
-    windows = [('', (slice(None), slice(None)))] if whole else _windows(size, tile)
+    bare = '_0_0' if '{id}' in layout.pre else ''
+    windows = [(bare, (slice(None), slice(None)))] if whole else _windows(size, tile)
     sources = {layout.pre: sample['img_path'], layout.post: sample['post_path']}
     for place, window in windows:
         for pattern, array in files.items():
@@ -161,8 +162,8 @@ def _windows(size: Sequence[int], tile: int) -> list[tuple[str, tuple[slice, sli
 
 
 def _target(out: Path, pattern: str, name: str, place: str) -> Path:
-    if '{id}' in pattern:  # an uncut picture is its own tile
-        return out / pattern.format(id=name, tile=place.removeprefix('_') or '0_0')
+    if '{id}' in pattern:
+        return out / pattern.format(id=name, tile=place.removeprefix('_'))
     return out / pattern.format(name=name + place)
 
 

@@ -82,7 +82,7 @@ class LoadChangeLabels(BaseTransform):
         results['seg_fields'] = []
         for name, path in results['label_paths'].items():
             label = read_label(path, coloured(results['encodings'][name]))
-            if 'ori_shape' in results and label.shape != tuple(results['ori_shape']):
+            if 'ori_shape' in results and label.shape[:2] != tuple(results['ori_shape']):
                 height, width = results['ori_shape']
                 raise DataError(f'{path} has {_by(label)} pixels, its images {width}x{height}')
             results[f'gt_{name}'] = decode(label, results['encodings'][name], path)
