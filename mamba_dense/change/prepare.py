@@ -2,7 +2,7 @@
 
 import random
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,15 +72,8 @@ def write_pairs(
     source, out = Path(source), Path(out)
     found = with_values(find_layout(layout, task), task, values)
     wanted = find_layout(target, task)
-    problems = list(pair_problems(source, found, names))
-    if problems:
-        raise DataError(problems)
-    every = read_names(names) if names is not None else sorted(names_in(source, found.pre))
-    subsets = _split(every, out, val_share, seed)
-    for folder in subsets:
-        taken = next((folder / Path(p).parent for p in wanted.patterns if _taken(folder, p)), None)
-        if taken is not None:
-            raise FileExistsError(f'{taken} is there already: choose another folder or delete it')
+    subsets = _split(_checked_names(source, found, names), out, val_share, seed)
+    _refuse_taken(subsets, wanted)
     counts = {}
     for folder, chosen in subsets.items():
         written = []
@@ -111,6 +104,14 @@ def with_values(layout: Layout, task: str, values: Mapping[int, int] | None) -> 
     return replace(layout, encodings=encodings)
 
 
+def _checked_names(source: Path, layout: Layout, names: str | Path | None) -> list[str]:
+    """The names of the pairs, whose files have all been looked at."""
+    problems = list(pair_problems(source, layout, names))
+    if problems:
+        raise DataError(problems)
+    return read_names(names) if names is not None else sorted(names_in(source, layout.pre))
+
+
 def _split(
     names: Sequence[str], out: Path, val_share: float | None, seed: int
 ) -> dict[Path, list[str]]:
@@ -125,8 +126,12 @@ def _split(
     return {out / 'train': sorted(mixed[held_out:]), out / 'val': sorted(mixed[:held_out])}
 
 
-def _taken(folder: Path, pattern: str) -> bool:
-    return (folder / Path(pattern).parent).exists()
+def _refuse_taken(folders: Iterable[Path], layout: Layout) -> None:
+    """Raise where something is that would be written."""
+    places = [folder / Path(pattern).parent for folder in folders for pattern in layout.patterns]
+    for place in places:
+        if place.exists():
+            raise FileExistsError(f'{place} is there already: choose another folder or delete it')
 
 
 def _write_sample(
