@@ -13,6 +13,7 @@ from mmengine import registry as root
 TASKS = {
     'segmentation': ('mmseg', 'seg'),
     'detection': ('mmdet', 'det'),
+    'medical': ('monai', 'medical'),
     'change': ('mmseg', 'change'),
 }
 
@@ -83,3 +84,4 @@ HOOKS = _child(root.HOOKS, 'mamba_dense.engine')
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'mamba_dense.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'mamba_dense.engine')
 DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'mamba_dense.engine')
+TASK_UTILS = _child(root.TASK_UTILS)

@@ -60,6 +60,15 @@ class SelectiveCase:
     def updates(self) -> int:
         return self.batch * self.dim * self.state * self.length
 
+    def shape(self) -> str:
+        return f'B{self.batch} D{self.dim} L{self.length} G{self.groups} N{self.state}'
+
+    def least_bytes(self, train: bool) -> int:
+        """What any way must move in float32: each tensor once, and again with gradients."""
+        rows = self.batch * self.dim * self.length
+        shared = 2 * self.batch * self.groups * self.state * self.length
+        return 4 * (3 * rows + shared + train * (5 * rows + 2 * shared))
+
     def run(self, tensors: Sequence[Tensor], backend: str) -> Tensor:
         return mamba_kernels.selective_scan(
             *tensors[:6], delta_bias=tensors[6], delta_softplus=True, backend=backend
@@ -106,23 +115,43 @@ class CoreCase:
     def updates(self) -> int:
         return self.batch * self.routes * self.dim * self.state * self.height * self.width
 
+    def shape(self) -> str:
+        return (
+            f'B{self.batch} D{self.dim} {self.height}x{self.width} K{self.routes} N{self.state} '
+            f'R{self.rank}'
+        )
+
+    def least_bytes(self, train: bool) -> int:
+        """What the fused form must move in float32: x twice, the packed parameters out and in, y.
+
+        Training, the scan reads both and dy again and writes dx and the parameters' gradient, and
+        the projection reads that and x and adds to dx.
+        """
+        tokens = self.batch * self.height * self.width
+        x, params = tokens * self.dim, tokens * self.routes * (self.rank + 2 * self.state)
+        return 4 * (3 * x + 2 * params + train * (6 * x + 3 * params))
+
     def run(self, tensors: Sequence[Tensor], backend: str) -> Tensor:
         x, x_proj, dt_weight, dt_bias, A, D = tensors
         params = (x @ x_proj.mT).unflatten(-1, (self.routes, -1))  # (B, L, K, R + 2N)
         grid = ('cross', (self.height, self.width))
         return mamba_kernels.route_scan(x, params, dt_weight, dt_bias, A, D, grid, backend=backend)
 
+    def packed(self, xs: Tensor, packing: Tensor) -> Tensor:
+        """The projection of xs (B, K, D, L), each route's own."""
+        return torch.einsum('bkdl,kcd->bkcl', xs, packing.unflatten(0, (self.routes, -1)))
+
     def steps(self) -> int:
         return self.height * self.width
 
     def around(self, tensors: Sequence[Tensor], scan: Callable[..., Tensor]) -> Tensor:
         """The published flow around a scan: copies per route, grouped products, merge."""
-        x, x_proj, dt_weight, dt_bias, A, D = tensors
+        x, packing, dt_weight, dt_bias, A, D = tensors
         K, N, H, W = self.routes, self.state, self.height, self.width
         image = x.mT.unflatten(-1, (H, W))  # (B, D, H, W)
         rows, columns = image.flatten(2), image.mT.flatten(2)
         xs = torch.stack([rows, columns, rows.flip(-1), columns.flip(-1)], dim=1)  # (B, K, D, L)
-        packed = torch.einsum('bkdl,kcd->bkcl', xs, x_proj.unflatten(0, (K, -1)))
+        packed = self.packed(xs, packing)  # (B, K, R + 2N, L)
         dt, B, C = packed.split([self.rank, N, N], dim=2)
         delta = torch.einsum('bkrl,kdr->bkdl', dt, dt_weight)
         per_channel = (A.flatten(0, 1), B, C, D.flatten(), dt_bias.flatten())
@@ -136,7 +165,33 @@ class CoreCase:
         return self.around(tensors, lean_scan)
 
 
-Case = SelectiveCase | CoreCase
+@dataclass(frozen=True)
+class RoutesCase(CoreCase):
+    """The routed scan alone: its packed parameters are an input."""
+
+    def inputs(self) -> dict[str, TensorSpec]:
+        specs = super().inputs()
+        del specs['x_proj']
+        shape = (self.batch, self.steps(), self.routes, self.rank + 2 * self.state)
+        return {'x': specs.pop('x'), 'params': TensorSpec(shape), **specs}
+
+    def least_bytes(self, train: bool) -> int:
+        tokens = self.batch * self.steps()
+        x, params = tokens * self.dim, tokens * self.routes * (self.rank + 2 * self.state)
+        return 4 * (2 * x + params + train * (3 * x + 2 * params))
+
+    def run(self, tensors: Sequence[Tensor], backend: str) -> Tensor:
+        grid = ('cross', (self.height, self.width))
+        return mamba_kernels.route_scan(*tensors, grid, backend=backend)
+
+    def packed(self, xs: Tensor, packing: Tensor) -> Tensor:  # noqa: ARG002
+        rows = packing.permute(0, 2, 3, 1)  # (B, K, R + 2N, L)
+        columns = rows.unflatten(-1, (self.height, self.width)).mT.flatten(-2)
+        orders = (rows[:, 0], columns[:, 1], rows[:, 2].flip(-1), columns[:, 3].flip(-1))
+        return torch.stack(orders, dim=1)
+
+
+Case = SelectiveCase | CoreCase | RoutesCase
 
 
 def lean_scan(
@@ -165,7 +220,18 @@ CASES: tuple[Case, ...] = (
     CoreCase('core_56_n1', batch=1, dim=192, height=56, width=56, state=1, rank=6),
     CoreCase('core_128_n16', batch=1, dim=96, height=128, width=128, state=16, rank=6),
     CoreCase('core_28_n1', batch=2, dim=384, height=28, width=28, state=1, rank=12),
+    CoreCase('core_128_n1', batch=1, dim=96, height=128, width=128, state=1, rank=6),
+    RoutesCase('routes_56_n16', batch=1, dim=192, height=56, width=56, state=16, rank=6),
+    RoutesCase('routes_56_n1', batch=1, dim=192, height=56, width=56, state=1, rank=6),
+    RoutesCase('routes_128_n16', batch=1, dim=96, height=128, width=128, state=16, rank=6),
     CoreCase('core_odd', batch=1, dim=100, height=57, width=43, state=1, rank=6),
+)
+
+
+GROWTH = tuple(  # the routed scan at growing grids, for its exponent
+    RoutesCase(f'grow_{side}_n{state}', 1, 96, side, side, state, rank=6)
+    for state in (1, 16)
+    for side in (56, 128, 256, 512)
 )
 
 

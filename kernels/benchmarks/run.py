@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
+import importlib.metadata
+import importlib.util
 import math
 import platform
 import statistics
@@ -21,7 +24,8 @@ from pathlib import Path
 
 import baselines
 import torch
-from registry import CASES, Case, contenders
+from registry import CASES, GROWTH, Case, contenders
+from resources import MIB, copy_bandwidth, peak_extra
 from torch import Tensor
 from tune import tune
 
@@ -30,8 +34,9 @@ from mamba_kernels import launch_table
 
 FORWARD_LIMIT, GRADIENT_LIMIT = 5e-7, 2e-6  # of the largest value, against float64
 COLUMNS = (
-    *('device', 'torch', 'threads', 'clock', 'case', 'mode', 'contender', 'rounds'),
-    *('median_ms', 'min_ms', 'max_ms', 'updates_per_s', 'ratio_to_lean', 'ratio_to_chunked'),
+    *('device', 'torch', 'python', 'triton', 'threads', 'clock', 'case', 'shape', 'mode'),
+    *('contender', 'rounds', 'median_ms', 'min_ms', 'max_ms', 'updates_per_s', 'of_copy_speed'),
+    *('inputs_mib', 'extra_mib', 'ratio_to_lean', 'ratio_to_chunked'),
     *(f'ratio_to_{name}' for name in baselines.BASELINES),
 )
 SLOW_CALL, TURN = 0.1, 0.05  # seconds: a slower call is timed alone, a faster one for a turn
@@ -87,11 +92,23 @@ def faults(case: Case, names: Sequence[str], device: str) -> list[str]:
     return found
 
 
+_ones: dict[tuple, Tensor] = {}
+
+
+def ones_like(out: Tensor) -> Tensor:
+    """The gradient that arrives: an input, so made once and counted with none."""
+    key = (out.shape, out.device)
+    if key not in _ones:
+        _ones.clear()
+        _ones[key] = torch.ones(out.shape, device=out.device)
+    return _ones[key]
+
+
 def call(contender: Contender, tensors: Sequence[Tensor], train: bool) -> None:
     with torch.set_grad_enabled(train):
         out = contender(tensors)
         if train:
-            torch.autograd.grad(out, tensors, torch.ones_like(out))
+            torch.autograd.grad(out, tensors, ones_like(out))
 
 
 def timed(contender: Contender, tensors: Sequence[Tensor], train: bool, clock: Callable) -> float:
@@ -108,29 +125,53 @@ def timed(contender: Contender, tensors: Sequence[Tensor], train: bool, clock: C
     return (clock() - started) / calls * 1e3
 
 
-def measure(case: Case, names: Sequence[str], train: bool, rounds: int, device: str) -> list[dict]:
-    """One row a contender, timed in turns after one unmeasured round."""
-    threads = torch.get_num_threads()
-    clock = time.process_time if threads == 1 else time.perf_counter
+def clock_of(device: str) -> Callable[[], float]:
     if device == 'cuda':
-        clock = gpu_clock
-    tensors = make_inputs(case, device)
-    others = baselines.contenders(case, train, device)
-    times: dict[str, list[float]] = {}
+        return gpu_clock
+    return time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+
+
+def versions(device: str) -> dict:
+    installed = importlib.util.find_spec('triton') is not None and device == 'cuda'
+    return {
+        'device': device_name(device),
+        'torch': torch.__version__,
+        'python': platform.python_version(),
+        'triton': importlib.metadata.version('triton') if installed else '',
+    }
+
+
+def take_turns(
+    runs: dict[str, Contender], tensors: Sequence[Tensor], train: bool, rounds: int, clock: Callable
+) -> dict[str, list[float]]:
+    """Milliseconds of each contender in each round, after one unmeasured round."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(rounds + 1):
-        for name, contender in {**contenders(case, names), **others}.items():
+        for name, contender in runs.items():
             value = timed(contender, tensors, train, clock)
             if turn > 0:
-                times.setdefault(name, []).append(value)
+                times[name].append(value)
+    return times
+
+
+def measure(case: Case, names: Sequence[str], train: bool, rounds: int, device: str) -> list[dict]:
+    """One row a contender."""
+    clock = clock_of(device)
+    tensors = make_inputs(case, device)
+    others = baselines.contenders(case, train, device)
+    runs = {**contenders(case, names), **others}
+    times = take_turns(runs, tensors, train, rounds, clock)
     median = {name: statistics.median(values) for name, values in times.items()}
+    floor = case.least_bytes(train) / copy_bandwidth(device, clock) * 1e3  # ms
+    inputs = sum(tensor.numel() * tensor.element_size() for tensor in tensors) / MIB
     rows = []
     for name, values in times.items():
         row = {
-            'device': device_name(device),
-            'torch': torch.__version__,
-            'threads': threads,
+            **versions(device),
+            'threads': torch.get_num_threads(),
             'clock': 'cpu' if clock is time.process_time else 'wall',
             'case': case.name,
+            'shape': case.shape(),
             'mode': 'forward+backward' if train else 'forward',
             'contender': name,
             'rounds': rounds,
@@ -138,8 +179,12 @@ def measure(case: Case, names: Sequence[str], train: bool, rounds: int, device: 
             'min_ms': round(min(values), 3),
             'max_ms': round(max(values), 3),
             'ratio_to_lean': round(median['lean loop'] / median[name], 2),
+            'of_copy_speed': f'{floor / median[name]:.3f}',
+            'inputs_mib': f'{inputs:.1f}',
             'updates_per_s': f'{case.updates() / median[name] * 1e3:.3g}',
         }
+        extra = peak_extra(functools.partial(call, runs[name], tensors, train), device)
+        row['extra_mib'] = '' if extra is None else f'{extra:.1f}'
         for other in ('chunked', *others):
             if other in median:
                 row[f'ratio_to_{other}'] = round(median[other] / median[name], 2)
@@ -151,7 +196,7 @@ def show(row: dict) -> None:
     print(
         f'{row["case"]:14}{row["mode"]:18}{row["threads"]} thread(s)  {row["contender"]:12}'
         f'{row["median_ms"]:10.2f} ms  ({row["min_ms"]:.2f} to {row["max_ms"]:.2f})'
-        f'{row["ratio_to_lean"]:8.1f}x lean',
+        f'{row["ratio_to_lean"]:8.1f}x lean{row["extra_mib"]:>8} MiB extra',
         flush=True,
     )
 
@@ -174,6 +219,34 @@ def tune_here(cases: Sequence[Case]) -> int:
     return 0
 
 
+def grow(names: Sequence[str], rounds: int, device: str) -> int:
+    """Print how the time of the routed scan grows with its tokens: 1 where it is linear; 0.
+
+    Of each size the least time counts: a neighbour on the machine only ever adds, and most to the
+    sizes that no cache holds.
+    """
+    first: dict[tuple, tuple[int, float]] = {}
+    for case in GROWTH:
+        tensors = make_inputs(case, device)
+        runs = {
+            name: contenders(case, names)[name] for name in names
+        }  # the lean loop would take hours
+        for train in (False, True):
+            times = take_turns(runs, tensors, train, rounds, clock_of(device))
+            for name in names:
+                tokens, least = case.steps(), min(times[name])
+                few, shortest = first.setdefault((name, case.state, train), (tokens, least))
+                exponent = math.log(least / shortest) / (math.log(tokens / few) or 1.0)
+                mode = 'forward+backward' if train else 'forward'
+                text = (
+                    f'{least:10.2f} ms  exponent {exponent:.3f}'
+                    if tokens > few
+                    else f'{least:10.2f} ms'
+                )
+                print(f'{case.name:14}{mode:18}{name:10}{text}', flush=True)
+    return 0
+
+
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     known = {case.name: case for case in CASES}
@@ -184,6 +257,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument(
         '--tune', action='store_true', help='search the launch table of this GPU, time nothing else'
+    )
+    parser.add_argument(
+        '--grow', action='store_true', help='print the exponents of time over tokens'
     )
     parser.add_argument('--out', type=Path, default=Path('results.csv'))
     options = parser.parse_args()
@@ -212,6 +288,8 @@ def main() -> int:
         return 1
     if options.tune:
         return tune_here(cases)
+    if options.grow:
+        return grow(names, options.rounds, device)
     print(*baselines.left_out(cases, device), sep='\n')
     with options.out.open('w', newline='') as handle:
         writer = csv.DictWriter(handle, COLUMNS, restval='', lineterminator='\n')

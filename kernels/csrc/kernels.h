@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-constexpr int TILE = 64;  // steps between two saved states; CHECKPOINT in mamba_kernels/checks.py
+constexpr int TILE = 128;  // steps between two saved states; CHECKPOINT in mamba_kernels/checks.py
 
 struct SelectiveScan {
   int64_t batch, dim, length, state, groups;
@@ -31,8 +31,8 @@ struct SelectiveScan {
 
 struct RouteScan {
   int64_t batch, tokens, dim, routes, steps, state, rank;
-  int64_t chunks;       // chunks of channels, backward only
-  int64_t route;        // the route of this pass, backward only
+  // Backward only: chunks of channels; the route of this pass and its tiles; the steps that fit in partial.
+  int64_t chunks, route, first_tile, last_tile, window;
   const float* x;       // (batch, tokens, dim)
   const float* params;  // (batch, tokens, routes, rank + 2 state) = [dt | B | C]
   const float* dt_weight;          // (routes, dim, rank)
@@ -44,7 +44,8 @@ struct RouteScan {
   const float* dy;                 // (batch, tokens, dim)
   float* dx;                       // as y
   float* dparams;                  // (batch, tokens, routes, rank + 2 state), zero at the start as y
-  float* partial;                  // (chunks, batch, steps, rank + 2 state), scratch of one route
+  float* partial;                  // (chunks, batch, window, rank + 2 state), scratch of one window of one route
+  float* running;                  // (batch, blocks, running_rows, lanes), what goes from window to window
   float* ddt_weight;               // (batch, routes, dim, rank)
   float *ddt_bias, *dD;            // (batch, routes, dim)
   float* dA;                       // (batch, routes, dim, state)
@@ -59,5 +60,7 @@ struct Kernels {
   void (*route_forward)(const RouteScan&, int64_t begin, int64_t end);           // tasks: batch x blocks
   void (*route_backward)(const RouteScan&, int64_t begin, int64_t end);          // tasks: batch x chunks
 };
+
+inline int64_t running_rows(const RouteScan& scan) { return 3 * scan.state + 2 * scan.rank + 4; }
 
 inline int64_t block_count(int64_t channels, int lanes) { return (channels + lanes - 1) / lanes; }

@@ -147,15 +147,22 @@ void route_forward(Tensor x, Tensor params, Tensor dt_weight, Tensor dt_bias, Te
   });
 }
 
-// dparams of the tokens at steps [begin, end) of all batch items: the chunks of channels added in order. Every token of
-// a route is visited once, so that the first chunk writes.
+int64_t window_steps(const RouteScan& scan) {
+  const int64_t end = scan.last_tile * TILE;
+  return (end < scan.steps ? end : scan.steps) - scan.first_tile * TILE;
+}
+
+// dparams of the window's tokens, [begin, end) of all batch items: the chunks of channels added in order. Every token of a
+// route is visited once, so that the first chunk writes.
 void merge_partials(const RouteScan& scan, int64_t begin, int64_t end) {
   const int64_t width = scan.rank + 2 * scan.state;
+  const int32_t* table = scan.table + scan.route * scan.steps + scan.first_tile * TILE;
   for (int64_t i = begin; i < end; ++i) {
-    const int64_t token = i / scan.steps * scan.tokens + scan.table[scan.route * scan.steps + i % scan.steps];
+    const int64_t batch = i / window_steps(scan), step = i % window_steps(scan);
+    const int64_t token = batch * scan.tokens + table[step];
     float* to = scan.dparams + (token * scan.routes + scan.route) * width;
     for (int64_t chunk = 0; chunk < scan.chunks; ++chunk) {
-      const float* from = scan.partial + (chunk * scan.batch * scan.steps + i) * width;
+      const float* from = scan.partial + ((chunk * scan.batch + batch) * scan.window + step) * width;
       for (int64_t column = 0; column < width; ++column) to[column] = chunk ? to[column] + from[column] : from[column];
     }
   }
@@ -167,15 +174,22 @@ void route_backward(Tensor dy, Tensor x, Tensor params, Tensor dt_weight, Tensor
   RouteScan scan = describe(x, params, dt_weight, dt_bias, A, D, table);
   scan.dy = data(dy), scan.states = data(states), scan.partial = data(partial), scan.dx = data(dx);
   scan.dparams = data(dparams), scan.ddt_weight = data(ddt_weight), scan.ddt_bias = data(ddt_bias);
-  scan.dA = data(dA), scan.dD = data(dD), scan.chunks = partial.size(0);
+  scan.dA = data(dA), scan.dD = data(dD), scan.chunks = partial.size(0), scan.window = partial.size(2);
   const Kernels* kernels = active;
+  const int64_t vectors = scan.batch * block_count(scan.dim, kernels->lanes) * running_rows(scan);
+  const Tensor running = torch::stable::new_empty(dx, {vectors, kernels->lanes});
+  scan.running = data(running);
+  const int64_t tiles = block_count(scan.steps, TILE), most = scan.window / TILE > 0 ? scan.window / TILE : 1;
   for (scan.route = 0; scan.route < scan.routes; ++scan.route) {
-    torch::stable::parallel_for(0, scan.batch * scan.chunks, 1, [&](int64_t begin, int64_t end) {
-      kernels->route_backward(scan, begin, end);
-    });
-    torch::stable::parallel_for(0, scan.batch * scan.steps, 256, [&](int64_t begin, int64_t end) {
-      merge_partials(scan, begin, end);
-    });
+    for (scan.last_tile = tiles; scan.last_tile > 0; scan.last_tile = scan.first_tile) {
+      scan.first_tile = scan.last_tile > most ? scan.last_tile - most : 0;
+      torch::stable::parallel_for(0, scan.batch * scan.chunks, 1, [&](int64_t begin, int64_t end) {
+        kernels->route_backward(scan, begin, end);
+      });
+      torch::stable::parallel_for(0, scan.batch * window_steps(scan), 256, [&](int64_t begin, int64_t end) {
+        merge_partials(scan, begin, end);
+      });
+    }
   }
 }
 

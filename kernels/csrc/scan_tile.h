@@ -32,10 +32,29 @@ constexpr int FORWARD_STATES = 16;
 constexpr int FORWARD_STATES = 4;
 #endif
 constexpr int BACKWARD_STATES = 4;
+constexpr int SIDE_BY_SIDE = 4;  // decays computed together, so that their latencies overlap
+
+// How many steps share the constants in registers.
+constexpr int GROUP = LANES == 16 ? 8 : 4;
+
+template <int G>
+MAMBA_INLINE void scan_one_state(const vec* delta, const vec* delta_x, const Rows& rows, int t, vec A2, vec* state,
+                                 vec* y) {
+  Pack<G> decay;
+  MAMBA_EACH(G) decay.at[i] = delta[t + i] * A2;
+  decay = exp2_of(decay);
+  vec h = *state;
+  MAMBA_EACH(G) {
+    h = decay.at[i] * h + delta_x[t + i] * rows.B[t + i][0];
+    y[t + i] = h * rows.C[t + i][0];
+  }
+  *state = h;
+}
 
 template <int NB, bool FRESH>
 MAMBA_INLINE void scan_states(int steps, const vec* delta, const vec* delta_x, const Rows& rows, int first, const vec* A2,
                               vec* state, vec* y) {
+  constexpr int SIDE = NB < SIDE_BY_SIDE ? NB : SIDE_BY_SIDE;
   vec h[NB];
 #pragma GCC unroll 16
   for (int n = 0; n < NB; ++n) h[n] = state[n];
@@ -45,9 +64,12 @@ MAMBA_INLINE void scan_states(int steps, const vec* delta, const vec* delta_x, c
     const vec step = delta[t], input = delta_x[t];
     vec sum[2] = {FRESH ? vec{} : y[t], vec{}};
 #pragma GCC unroll 16
-    for (int n = 0; n < NB; ++n) {
-      h[n] = exp2_of(step * A2[n]) * h[n] + input * B[n];
-      sum[n % 2] += h[n] * C[n];
+    for (int n = 0; n < NB; n += SIDE) {
+      Pack<SIDE> decay;
+      MAMBA_EACH(SIDE) decay.at[i] = step * A2[n + i];
+      decay = exp2_of(decay);
+      MAMBA_EACH(SIDE) h[n + i] = decay.at[i] * h[n + i] + input * B[n + i];
+      MAMBA_EACH(SIDE) sum[i % 2] += h[n + i] * C[n + i];
     }
     y[t] = NB > 1 ? sum[0] + sum[1] : sum[0];
   }
@@ -71,6 +93,12 @@ MAMBA_INLINE int scan_some(int steps, const vec* delta, const vec* delta_x, cons
 // All states of a tile: A2 = A log2(e) and state are (states); y is written, without the skip.
 static void scan_tile(int steps, const vec* delta, const vec* delta_x, const Rows& rows, int states, const vec* A2,
                       vec* state, vec* y) {
+  if (states == 1) {
+    int t = 0;
+    for (; t + GROUP <= steps; t += GROUP) scan_one_state<GROUP>(delta, delta_x, rows, t, *A2, state, y);
+    for (; t < steps; ++t) scan_one_state<1>(delta, delta_x, rows, t, *A2, state, y);
+    return;
+  }
   int n = 0;
   if constexpr (FORWARD_STATES == 16) {
     n = scan_some<16>(steps, delta, delta_x, rows, n, states, A2, state, y);
@@ -102,13 +130,14 @@ MAMBA_INLINE void recompute(int steps, const GradTile& tile, const Rows& rows, i
   for (int t = 0; t < steps; ++t) {
     const float* B = rows.B[t] + first;
     const vec step = tile.delta[t], input = tile.delta_x[t];
-#pragma GCC unroll 4
-    for (int n = 0; n < NB; ++n) {
-      const vec decay = exp2_of(step * A2[n]);
-      const vec carried = decay * h[n];
-      scratch->decay[t * NB + n] = decay;
-      scratch->carried[t * NB + n] = carried;
-      h[n] = carried + input * B[n];
+    Pack<NB> decay;
+    MAMBA_EACH(NB) decay.at[i] = step * A2[i];
+    decay = exp2_of(decay);
+    MAMBA_EACH(NB) {
+      const vec carried = decay.at[i] * h[i];
+      scratch->decay[t * NB + i] = decay.at[i];
+      scratch->carried[t * NB + i] = carried;
+      h[i] = carried + input * B[i];
     }
   }
 }

@@ -73,6 +73,29 @@ static void load_A2(const SelectiveScan& scan, const Block& block, vec* A2) {
   }
 }
 
+// Step sizes of G steps from their raw values, with SLOPE also the derivative, and what drives the states.
+template <int G, bool SLOPE>
+MAMBA_INLINE void activate(const SelectiveScan& scan, const Block& block, int t, const vec* x, vec* delta, vec* delta_x,
+                           vec* slope) {
+  Pack<G> step;
+  MAMBA_EACH(G) step.at[i] = delta[t + i] + block.bias;
+  if constexpr (SLOPE) {
+    MAMBA_EACH(G) slope[t + i] = splat(1.0f);
+    if (scan.delta_softplus) step = softplus(step, slope + t);
+  } else {
+    if (scan.delta_softplus) step = softplus(step);
+  }
+  MAMBA_EACH(G) delta[t + i] = step.at[i], delta_x[t + i] = step.at[i] * x[t + i];
+}
+
+template <bool SLOPE>
+static void activate_tile(const SelectiveScan& scan, const Block& block, int steps, const vec* x, vec* delta,
+                          vec* delta_x, vec* slope) {
+  int t = 0;
+  for (; t + GROUP <= steps; t += GROUP) activate<GROUP, SLOPE>(scan, block, t, x, delta, delta_x, slope);
+  for (; t < steps; ++t) activate<1, SLOPE>(scan, block, t, x, delta, delta_x, slope);
+}
+
 static void forward_block(const SelectiveScan& scan, int64_t batch, int64_t group, const Block& block) {
   const int states = static_cast<int>(scan.state);
   const int64_t tiles = block_count(scan.length, TILE);
@@ -86,11 +109,7 @@ static void forward_block(const SelectiveScan& scan, int64_t batch, int64_t grou
     load_tile(scan.u + batch * scan.u_batch + block.channel * scan.u_dim + start, scan.u_dim, block.count, steps, x);
     load_tile(scan.delta + batch * scan.delta_batch + block.channel * scan.delta_dim + start, scan.delta_dim,
               block.count, steps, delta);
-    for (int t = 0; t < steps; ++t) {
-      delta[t] += block.bias;
-      if (scan.delta_softplus) delta[t] = softplus(Pack<1>{{delta[t]}}).at[0];
-      delta_x[t] = delta[t] * x[t];
-    }
+    activate_tile<false>(scan, block, steps, x, delta, delta_x, nullptr);
     if (scan.states) {
       float* saved = scan.states + (batch * tiles + tile) * scan.state * scan.dim + block.channel;
       for (int n = 0; n < states; ++n) store_first(saved + n * scan.dim, state[n], block.count);
@@ -141,13 +160,8 @@ static void load_back(const SelectiveScan& scan, int64_t batch, int64_t start, i
   load_tile(scan.delta + batch * scan.delta_batch + block.channel * scan.delta_dim + start, scan.delta_dim, block.count,
             steps, tile.delta);
   load_tile(scan.dy + (batch * scan.dim + block.channel) * scan.length + start, scan.length, block.count, steps, tile.dy);
-  for (int t = 0; t < steps; ++t) {
-    const vec raw = tile.delta[t] + block.bias;
-    tile.slope[t] = splat(1.0f);
-    tile.delta[t] = scan.delta_softplus ? softplus(Pack<1>{{raw}}, &tile.slope[t]).at[0] : raw;
-    tile.delta_x[t] = tile.delta[t] * tile.x[t];
-    tile.s[t] = tile.q[t] = vec{};
-  }
+  activate_tile<true>(scan, block, steps, tile.x, tile.delta, tile.delta_x, tile.slope);
+  for (int t = 0; t < steps; ++t) tile.s[t] = tile.q[t] = vec{};
 }
 
 static void finish_tile(const SelectiveScan& scan, int64_t batch, int64_t start, int steps, BackBlock* part) {

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import torch
 
-KERNEL_SOURCES = ('selective_scan.cpp', 'route_scan.cpp')
+KERNEL_SOURCES = ('selective_scan.cpp', 'route_scan.cpp', 'route_back.cpp')
 # No -ffast-math: it flushes denormals in the whole process and undoes the exponential's rounding.
 FLAGS = (
     *('-std=c++17', '-O3', '-fno-math-errno', '-ffp-contract=fast'),

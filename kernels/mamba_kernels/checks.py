@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-CHECKPOINT = 64  # steps per state saved for the backward pass, the same in every backend
+CHECKPOINT = 128  # steps per state saved for the backward pass, the same in every backend
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 

@@ -19,7 +19,8 @@ from .checks import CHECKPOINT
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 LOW_RANK = 16  # up to this rank the step sizes are formed inside the kernels, above by a product
 
-WEIGHTS = 512  # numbers of the low-rank weight that a program can hold beside its state
+WEIGHTS = 512  # numbers of the low-rank weight that a program can hold beside its state,
+BESIDE_LARGE = {32: 128, 64: 128}  # and beside a large one: 16 ranks by 16 channels spilled at 32
 
 
 def interpreted() -> bool:
@@ -84,10 +85,9 @@ class Scan:
 
     def block(self) -> int:
         """Channels a program: the most that leave programs enough, without chunks if it can be."""
-        _, _, steps, dim, _, rank, _ = self.sizes
+        _, _, steps, dim, _, rank, state = self.sizes
         launch = self.launch
-        held = WEIGHTS // power_of_two(rank or 1)
-        widths = [width for width in launch.blocks if width <= held] or [held]
+        widths = fitting(launch.blocks, state, rank)
         most = max(1, steps // launch.shortest)
         whole = [w for w in widths if self.programs(w) >= launch.parallel]
         cut = [w for w in widths if self.programs(w) * most >= launch.fill]
@@ -144,6 +144,12 @@ class Scan:
         _, length, steps, *_ = self.sizes
         make = torch.empty if steps == length else torch.zeros
         return make(shape, dtype=dtype, device=self.x.device)
+
+
+def fitting(blocks: tuple[int, ...], state: int, rank: int) -> list[int]:
+    """Those of the widths that leave registers for the low-rank weight, else the one that does."""
+    held = BESIDE_LARGE.get(power_of_two(state), WEIGHTS) // power_of_two(rank or 1)
+    return [width for width in blocks if width <= held] or [held]
 
 
 def power_of_two(number: int) -> int:

@@ -2,7 +2,9 @@
 
 from .efficientvim import EfficientViM
 from .efficientvmamba import EfficientVMamba
+from .mamba_yolo import MambaYOLO
 from .mambaout import MambaOut
+from .mhs_vm import MHSVM
 from .mobilemamba import MobileMamba
 from .msvmamba import MSVMamba
 from .res_vmamba import ResVMamba
@@ -13,8 +15,10 @@ from .vssd import VSSD
 __all__ = [
     'EfficientVMamba',
     'EfficientViM',
+    'MHSVM',
     'MSVMamba',
     'MambaOut',
+    'MambaYOLO',
     'MobileMamba',
     'ResVMamba',
     'VMamba',

@@ -74,11 +74,17 @@ def _recompute_contexts(norms: list[nn.Module]) -> tuple[Any, Any]:
 
 
 class Stage(nn.Module):
-    """The blocks of one resolution and, but for the last stage, the way to the next one."""
+    """The blocks of one resolution, what may follow them, and the way to the next resolution."""
 
-    def __init__(self, blocks: Sequence[nn.Module], downsample: nn.Module | None):
+    def __init__(
+        self,
+        blocks: Sequence[nn.Module],
+        downsample: nn.Module | None,
+        tail: nn.Module | None = None,
+    ):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
+        self.tail = tail
         self.downsample = downsample
 
 
@@ -294,7 +300,8 @@ class StagedBackbone(Backbone):
         last = max(self.out_indices)
         for i, depth in enumerate(depths[: last + 1]):
             blocks = [self.make_block(i, j, rates.pop(0)) for j in range(depth)]
-            self.stages.append(Stage(blocks, None if i == last else self.make_downsample(i)))
+            downsample = None if i == last else self.make_downsample(i)
+            self.stages.append(Stage(blocks, downsample, self.make_tail(i)))
         self.AUTHOR_KEYS = _up_to_stage(self.AUTHOR_KEYS, last, len(dims))
         self.out_channels = tuple(dims[i] for i in self.out_indices)
         self.strides = tuple(self.stem.stride * 2**i for i in self.out_indices)
@@ -318,6 +325,10 @@ class StagedBackbone(Backbone):
     def make_downsample(self, stage: int) -> nn.Module:
         """From (B, H, W, dims[stage]) to (B, ceil(H / 2), ceil(W / 2), dims[stage + 1])."""
         raise TypeError(f'{type(self).__name__} does not define make_downsample.')
+
+    def make_tail(self, _stage: int) -> nn.Module | None:
+        """What follows a stage's blocks before its feature is returned, in its width; or None."""
+        return None
 
     def descend(self, stage: Stage, x: Tensor, _entered: Tensor) -> Tensor:
         """From a stage's result x to the next stage; `_entered` is what the stage began with."""
@@ -347,16 +358,29 @@ class StagedBackbone(Backbone):
         Raises:
             ValueError: another number of channels or axes, or an image below the stem's patch.
         """
+        features = {}
+        for i, (_, y) in enumerate(self.walk(x)):
+            if i in self.out_indices:
+                y = self.out_norms[str(i)](y) if self.out_norms else y
+                features[i] = y.permute(0, 3, 1, 2).contiguous()  # (B, C, H, W)
+        return tuple(features[i] for i in self.out_indices)
+
+    def walk(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """What each stage begins with and what it gives, both (B, H_i, W_i, dims[i]), unnormed.
+
+        Args:
+            x: (B, in_channels, H, W), as of `forward`, which raises the same errors.
+        """
         self._check_image(x)
         x = self.stem(x.permute(0, 2, 3, 1))  # (B, H, W, C)
-        features = {}
-        for i, stage in enumerate(self.stages):
+        pairs = []
+        for stage in self.stages:
             entered = x
             for block in stage.blocks:
                 x = self._run(block, x)
-            if i in self.out_indices:
-                y = self.out_norms[str(i)](x) if self.out_norms else x
-                features[i] = y.permute(0, 3, 1, 2).contiguous()  # (B, C, H, W)
+            if stage.tail is not None:
+                x = self._run(stage.tail, x)
+            pairs.append((entered, x))
             if stage.downsample is not None:
                 x = self.descend(stage, x, entered)
-        return tuple(features[i] for i in self.out_indices)
+        return pairs

@@ -3,11 +3,14 @@
 from .conv import CausalConv1d, ChannelLastConv2d
 from .conv_mlp import ConvMlp
 from .conv_norm import ConvNorm, ConvNormMlp, ExemptConvNorm
+from .conv_silu import ConvSiLU, ConvSiLUStem, PooledPyramid, SpaceToDepth, yolo_batch_norm
 from .downsample import ConvDownsample, PatchMerging
 from .drop import DropPath
 from .embed import ConvStem, PatchEmbed
+from .expand import PatchExpand
 from .extended_fpn import ExtendedFPN
 from .inverted_residual import InvertedResidual
+from .local_block import GatedConvMlp, LocalBlock
 from .mixer_block import MixerBlock
 from .mlp import Mlp
 from .norm import ChannelFirstLayerNorm, RMSNorm
@@ -26,25 +29,33 @@ __all__ = [
     'ConvMlp',
     'ConvNorm',
     'ConvNormMlp',
+    'ConvSiLU',
+    'ConvSiLUStem',
     'ConvStem',
     'DropPath',
     'ExemptConvNorm',
     'ExtendedFPN',
     'FeaturePyramid',
+    'GatedConvMlp',
     'Haar',
     'InvertedDownsample',
     'InvertedResidual',
+    'LocalBlock',
     'MixerBlock',
     'Mlp',
     'PatchEmbed',
+    'PatchExpand',
     'PatchMerging',
+    'PooledPyramid',
     'RMSNorm',
     'ResidualConvStem',
     'SimpleFeaturePyramid',
+    'SpaceToDepth',
     'SqueezeExcite',
     'batch_norms',
     'haar_filters',
     'held_statistics',
     'rotary_tables',
     'rotate',
+    'yolo_batch_norm',
 ]

@@ -34,19 +34,23 @@ class PatchMerging(nn.Module):
     Args:
         channels: width before.
         out_channels: width after.
+        crop: leave the last row or column of an odd grid out instead, as VM-UNet does.
     """
 
     NO_DECAY = ('norm',)
 
-    def __init__(self, channels: int, out_channels: int):
+    def __init__(self, channels: int, out_channels: int, *, crop: bool = False):
         super().__init__()
+        self.crop = crop
         self.norm = nn.LayerNorm(4 * channels)
         self.reduction = nn.Linear(4 * channels, out_channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), C')."""
         B, H, W, C = x.shape
-        if H % 2 or W % 2:
+        if self.crop:
+            x = x[:, : H // 2 * 2, : W // 2 * 2]
+        elif H % 2 or W % 2:
             x = F.pad(x, (0, 0, 0, W % 2, 0, H % 2))
         quarters = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
         x = torch.cat(quarters, dim=-1)  # (B, ceil(H / 2), ceil(W / 2), 4C)

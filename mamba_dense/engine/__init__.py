@@ -6,6 +6,7 @@ from mamba_dense.engine.freeze import FreezeUntilHook
 from mamba_dense.engine.hooks import MeanLossHook, StepSeedHook, WholeCheckpointHook
 from mamba_dense.engine.param_groups import NoDecayConstructor
 from mamba_dense.engine.streams import StreamDataset, StreamSampler
+from mamba_dense.engine.warmup import WarmupDecayHook
 
 __all__ = [
     'BFloat16OptimWrapper',
@@ -16,5 +17,6 @@ __all__ = [
     'StepSeedHook',
     'StreamDataset',
     'StreamSampler',
+    'WarmupDecayHook',
     'WholeCheckpointHook',
 ]

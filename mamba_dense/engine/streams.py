@@ -133,7 +133,7 @@ class StreamDataset:
             if not isinstance(index, StreamIndex):
                 return self.dataset[index]
             with seeded(self.seed, index.position):
-                return self.dataset[int(index)]
+                return self.dataset[index]
         except Exception as error:
             raise RuntimeError(self._describe(int(index), error)) from error
 

@@ -4,7 +4,9 @@ from .attention import SelfAttention
 from .bidirectional import BidirectionalMixer
 from .es2d import ES2D
 from .gated_conv import GatedConv
+from .gelu_ss2d import GeluSS2D
 from .hidden_state import HiddenStateMixer
+from .multi_head_scan import MultiHeadMixer, MultiHeadScan, ScanHead, gated_fusion
 from .multi_receptive import MultiReceptiveMixer, NormedSS2D, WaveletScan
 from .multiscale import MultiScaleSS2D
 from .noncausal_ssd import NonCausalSSD
@@ -15,12 +17,17 @@ __all__ = [
     'CascadeSS2D',
     'ES2D',
     'GatedConv',
+    'GeluSS2D',
     'HiddenStateMixer',
+    'MultiHeadMixer',
+    'MultiHeadScan',
     'MultiReceptiveMixer',
     'MultiScaleSS2D',
     'NonCausalSSD',
     'NormedSS2D',
     'SS2D',
+    'ScanHead',
     'SelfAttention',
     'WaveletScan',
+    'gated_fusion',
 ]

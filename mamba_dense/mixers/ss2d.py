@@ -23,6 +23,7 @@ class _SelectiveScan2d(nn.Module):
     """What both mixers share: projections, convolution, scan parameters, norm and gate."""
 
     NO_DECAY = ('out_norm',)
+    activation = staticmethod(F.silu)
 
     def __init__(
         self,
@@ -83,10 +84,10 @@ class _SelectiveScan2d(nn.Module):
         gate = None
         if self.gated:
             u, gate = u.chunk(2, dim=-1)  # 2 x (B, H, W, D)
-        u = F.silu(self.conv(u))
+        u = self.activation(self.conv(u))
         y = self.out_norm(self._mix(u)).to(u.dtype)
         if gate is not None:
-            y = y * F.silu(gate)
+            y = y * self.activation(gate)
         return self.out_proj(y)
 
 

@@ -14,7 +14,16 @@ from ..mixers import SS2D
 from ..registry import MODELS
 from ..routes import routes
 from .record import Record
-from .subject import Arguments, Outputs, Subject, Tap, channel_first, channel_last, observe
+from .subject import (
+    Arguments,
+    Outputs,
+    Subject,
+    Tap,
+    channel_first,
+    channel_last,
+    differentiable,
+    observe,
+)
 
 STRIDES = (16, 16, 32)
 
@@ -279,20 +288,19 @@ def build_loss(record: Record) -> Subject:
     def run(inputs: tuple[Tensor, ...]) -> Outputs:
         outputs = {}
         for name, strides in sets.items():
-            found = _loss(inputs, classes, strides)
+            with differentiable(inputs) as leaves:
+                found = _loss(leaves, classes, strides)
             outputs |= {f'{name}.{key}': value for key, value in found.items()}
         return outputs
 
     return Subject(run)
 
 
-@torch.inference_mode(mode=False)
 def _loss(inputs: Sequence[Tensor], classes: int, strides: Sequence[int]) -> Outputs:
-    *heads, first, second = (x.clone() for x in inputs)
-    heads = [x.requires_grad_() for x in heads]
+    *heads, first, second = inputs
     head = _head(classes, strides, {})
     head.assigner = _Listener(head.assigner)
-    truths = [_instances(rows) for rows in (first, second)]
+    truths = [_instances(rows.detach()) for rows in (first, second)]
     maps = zip(*((x[:, 5:], x[:, :4], x[:, 4:5]) for x in heads), strict=True)
     losses = head.loss_by_feat(*map(list, maps), truths, [{}, {}])
     loss = sum(losses.values())

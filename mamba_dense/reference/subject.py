@@ -1,10 +1,11 @@
 """What a record's target is on our side: a network or part, its key map, and how to run it."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..weights import KeyMap
@@ -64,6 +65,13 @@ def _hook(
         seen[name] = given[0] if of_input else result
 
     return listen
+
+
+@contextmanager
+def differentiable(inputs: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+    """Within it a record's gradients can be taken: its floating inputs, as leaves that want one."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield tuple(x.clone().requires_grad_(x.is_floating_point()) for x in inputs)
 
 
 def channel_first(x: Tensor) -> Tensor:

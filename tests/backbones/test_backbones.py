@@ -181,8 +181,8 @@ def test_bad_images_are_named(nano):
 def test_arch_as_a_mapping(kind):
     nano = kind.ARCHS['nano']
     if hasattr(nano, 'depths'):
-        model = kind(dict(base='nano', depths=[1] * len(nano.dims)))
-        assert model.arch.depths == (1,) * len(nano.dims)
+        model = kind(dict(base='nano', depths=[2] * len(nano.dims)))
+        assert model.arch.depths == (2,) * len(nano.dims)
     else:
         model = kind(dict(base='nano', depth=3))
         assert model.arch.depth == len(model.blocks) == 3

@@ -2,20 +2,23 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mamba_dense.registry import MODELS
+from mamba_dense.registry import DATASETS, MODELS
 
 pytest.importorskip('mmdet', reason='needs the extra det')
 
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
+from PIL import Image
 
 from mamba_dense.detection import FERYOLOPAFPN
 from mamba_dense.detection.fer_yolo import DualBranchBlock, ThreeLayerGate
+from mamba_dense.detection.prepare import write_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/fer_yolo_mamba/fer-yolo-mamba-s_1xb16-300e_sfew-320x320.py'
@@ -108,3 +111,35 @@ def test_multiply_adds_of_convolutions_and_linears():
     with torch.no_grad():
         model._forward(torch.zeros(1, 3, 320, 320, device='meta'))
     assert sum(found) == pytest.approx(2.98e9, rel=0.01)
+
+
+VOC = """<annotation><object><name>{name}</name><bndbox><xmin>{box[0]}</xmin><ymin>{box[1]}</ymin>
+<xmax>{box[2]}</xmax><ymax>{box[3]}</ymax></bndbox></object></annotation>"""
+
+
+def test_faces_from_voc_files_train_with_mosaic_and_without(tmp_path):
+    """Pascal VOC to COCO, both pipelines of the config, the labels in the published order."""
+    images, labels = tmp_path / 'images', tmp_path / 'xml'
+    images.mkdir()
+    labels.mkdir()
+    rng = np.random.default_rng(0)
+    cfg = Config.fromfile(CONFIG)
+    init_default_scope('mmdet')
+    classes = cfg.metainfo.classes
+    for i, name in enumerate(classes):
+        picture = rng.integers(0, 256, (90, 120, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(images / f'face{i}.png')
+        box = (20 + i, 10, 80, 70 + i)
+        (labels / f'face{i}.xml').write_text(VOC.format(name=name, box=box))
+    write_folder(images, labels, tmp_path / 'data', form='voc', classes=classes)
+    single = cfg.train_dataloader.dataset.dataset
+    single.data_root = f'{tmp_path}/data/'
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    for item in (dataset[0], dataset.late[0]):
+        assert item['inputs'].shape == (3, 320, 320)
+        found = item['data_samples'].gt_instances
+        assert ((0 <= found.labels) & (found.labels < 7)).all()
+    counts = {len(dataset[i % 6]['data_samples'].gt_instances) for i in range(24)}
+    assert max(counts) > 1, 'mosaic shows several faces'
+    assert {len(dataset.late[i]['data_samples'].gt_instances) for i in range(6)} <= {0, 1}
+    assert dataset.metainfo['classes'] == classes

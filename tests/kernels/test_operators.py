@@ -7,6 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import mamba_kernels
 from mamba_kernels import dispatch, route_scan, selective_scan
+from mamba_kernels.checks import CHECKPOINT
 
 from .cases import FAST, GRADIENT, OUTPUT, Case, compare, require, routed, selective
 
@@ -20,17 +21,17 @@ def small(op):
     return routed((6, 12), dim=6, state=3)
 
 
-def operands(op, backend, device, *, save_states=True):
+def operands(op, backend, device, *, save_every=CHECKPOINT):
     """Arguments of the forward operator of an op, as leaves that ask for gradients."""
     tensors = small(op).to(torch.float32, device).tensors
     if op == 'selective_scan':
         del tensors['z']
     leaves = [tensor.requires_grad_() for tensor in tensors.values()]
     if op == 'selective_scan':
-        return (*leaves, True, torch.float32, save_states, backend)
+        return (*leaves, True, torch.float32, save_every, backend)
     tokens = torch.arange(leaves[0].shape[1], dtype=torch.int32, device=device)
     table = torch.stack([tokens, tokens.flip(0)] * 2)
-    return (*leaves, table, torch.float32, save_states, backend)
+    return (*leaves, table, torch.float32, save_every, backend)
 
 
 @BACKENDS

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mamba_kernels.checks import CHECKPOINT
 from mamba_kernels.route_scan import triton_gpu as routed_backend
 from mamba_kernels.selective_scan import triton_gpu as selective_backend
 from mamba_kernels.triton_launch import Scan, unavailable
@@ -10,7 +11,7 @@ from mamba_kernels.triton_launch import Scan, unavailable
 from .cases import CUDA, GRADIENT, OUTPUT, compare, routed, selective
 
 DEVICE = 'cuda' if CUDA else 'cpu'
-STEPS = 130  # two tiles and a bit: three chunks
+STEPS = 2 * CHECKPOINT + 2  # two tiles and a bit: three chunks
 
 runs = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
 
@@ -62,7 +63,7 @@ def test_chunks_are_whole_tiles_and_made_only_where_programs_lack(batch, tokens,
     scan = scan_of(batch, 96, tokens, state)
     programs, chunks = scan.grid()
     launch = scan.launch
-    assert scan.span() % 64 == 0 and scan.span() >= launch.shortest
+    assert scan.span() % CHECKPOINT == 0 and scan.span() >= launch.shortest
     assert (chunks - 1) * scan.span() < tokens <= chunks * scan.span()
     if programs >= launch.parallel:
         assert chunks == 1

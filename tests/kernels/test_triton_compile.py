@@ -12,6 +12,10 @@ import sys
 
 import pytest
 
+from mamba_kernels import launch_table
+from mamba_kernels.checks import CHECKPOINT
+from mamba_kernels.triton_launch import fitting
+
 FORWARD, BACKWARD, ENDS, CARRY = 'scan_forward', 'scan_backward', 'chunk_ends', 'carry_chunks'
 COMPILER = r"""
 import json, os, re, subprocess, sys, tempfile
@@ -91,7 +95,7 @@ def request(kernel, arch, state, block, rank, *, dtype='bf16', table=True, softp
         return 1 << max(size - 1, 0).bit_length()
 
     constants = {'rank': rank, 'state': state, 'RANK': padded(rank) if rank else 0}
-    constants |= {'STATE': padded(state), 'BLOCK': block, 'TILE': 64, 'TABLE': table}
+    constants |= {'STATE': padded(state), 'BLOCK': block, 'TILE': CHECKPOINT, 'TABLE': table}
     constants |= {'SOFTPLUS': softplus, 'SAVE': True, 'REVERSE': kernel.endswith('reverse')}
     return (kernel.split()[0], arch, dtype, constants)
 
@@ -169,7 +173,7 @@ def test_every_variant_compiles(arch, dtype):
     for kernel in (*ONE_WAY, CARRY, f'{CARRY} reverse', BACKWARD):
         for state in (1, 2, 4, 8, 16, 32, 64):
             for rank in (0, 1, 16):
-                block = max(8, min(64, 512 // max(state, rank)))
+                block = fitting(launch_table.DEFAULT[state].blocks, state, rank)[0]
                 for switch in (True, False):
                     switches = {'dtype': dtype, 'table': switch, 'softplus': switch}
                     requests.append(request(kernel, arch, state, block, rank, **switches))

@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 
+from mamba_kernels.checks import CHECKPOINT
 from mamba_kernels.route_scan import triton_gpu as routed_backend
 from mamba_kernels.selective_scan import triton_gpu as selective_backend
 from mamba_kernels.triton_launch import unavailable
@@ -158,18 +159,18 @@ def test_the_same_bits_twice():
 
 
 def test_states_start_every_tile():
-    """What the forward kernel saves is the state that a scan of the first 64 steps ends in."""
-    case = selective(66, batch=1, dim=4, state=3, full=False).to(torch.float32, DEVICE)
+    """What the forward kernel saves is the state that a scan of the first tile ends in."""
+    case = selective(CHECKPOINT + 2, batch=1, dim=4, state=3, full=False).to(torch.float32, DEVICE)
     u, delta, A, B, C = list(case.tensors.values())[:5]
 
     def forward(length):
         operands = [t[..., :length] for t in (u, delta)] + [A] + [t[..., :length] for t in (B, C)]
         return selective_backend.forward(*operands, None, None, False, torch.float32, True)
 
-    states = forward(66)[2]  # (1, 2, state, dim)
+    states = forward(CHECKPOINT + 2)[2]  # (1, 2, state, dim)
     assert states.shape == (1, 2, 3, 4)
     assert states[:, 0].eq(0).all()
-    assert states[:, 1].equal(forward(64)[1].transpose(1, 2))
+    assert states[:, 1].equal(forward(CHECKPOINT)[1].transpose(1, 2))
 
 
 def test_no_states_unless_asked_for():

@@ -13,7 +13,13 @@ RECORDS = [path for path in sorted(GOLDEN.glob('*/*.json')) if has_table(path.pa
 
 
 # what families stand on besides torch
-FRAMEWORKS = {'fer_yolo_mamba': 'mmdet'}
+FRAMEWORKS = {
+    'changemamba': 'mmseg',
+    'fer_yolo_mamba': 'mmdet',
+    'mamba_yolo': 'mmdet',
+    'mhs_vm': 'monai',
+    'vm_unet': 'monai',
+}
 
 
 @pytest.mark.parametrize('path', RECORDS, ids=lambda path: f'{path.parent.name}/{path.stem}')

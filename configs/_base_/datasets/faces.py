@@ -5,17 +5,23 @@ data_root = 'data/sfew/'
 metainfo = dict(classes=('Angry', 'Disgust', 'Fear', 'Happy', 'Neutral', 'Sad', 'Surprise'))
 scale = (320, 320)
 grey = dict(img=(128, 128, 128))
-train_pipeline = [
-    # four pictures on twice the side, the corner where they meet in its middle two fifths
-    dict(type='Mosaic', img_scale=scale, center_ratio_range=(0.6, 1.4), pad_val=128.0, prob=0.5),
+single = [
     dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=(320, 320), allow_negative_crop=True),
     dict(type='Pad', size=scale, pad_val=grey),
-    dict(type='YOLOXHSVRandomAug'),
+    dict(type='mamba_dense.HSVGains', hue=0.1, saturation=0.7, value=0.4),
     dict(type='RandomFlip', prob=0.5),
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1), keep_empty=True),
     dict(type='PackDetInputs'),
 ]
+# four pictures on twice the side, the corner where they meet in its middle two fifths
+mosaic = dict(
+    type='mamba_dense.MosaicOfFour',
+    img_scale=scale,
+    center_ratio_range=(0.6, 1.4),
+    pad_val=128.0,
+    prob=0.5,
+)
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=scale, keep_ratio=True, interpolation='bicubic'),
@@ -32,7 +38,7 @@ train_dataloader = dict(
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='MultiImageMixDataset',
+        type='mamba_dense.ClosingMixDataset',
         dataset=dict(
             type='CocoDataset',
             data_root=data_root,
@@ -45,7 +51,9 @@ train_dataloader = dict(
                 dict(type='LoadAnnotations', with_bbox=True),
             ],
         ),
-        pipeline=train_pipeline,
+        pipeline=[mosaic, *single],
+        late_pipeline=single,
+        close_epoch=210,
     ),
 )
 val_dataloader = dict(

@@ -46,6 +46,16 @@ def _untouched(like: Tensor, gaps: bool) -> Tensor:
     return make(like.shape, dtype=torch.float32)
 
 
+def window_of_steps(x: Tensor, params: Tensor, steps: int, chunks: int) -> int:
+    """Steps of a route between two merges of the chunks' partial sums, whole tiles.
+
+    They take a sixteenth of x where that is four tiles at least; no result depends on it.
+    """
+    row = chunks * x.size(0) * params.size(-1)
+    tiles = max(x.numel() // (16 * max(row, 1)) // CHECKPOINT, 4)
+    return min(tiles, -(-steps // CHECKPOINT)) * CHECKPOINT
+
+
 def forward(
     x: Tensor,
     params: Tensor,
@@ -85,13 +95,16 @@ def backward(
     routes, steps = table.shape
     inputs = _prepare(x, params, dt_weight, dt_bias, A, D, table)
     dx, dparams = (_untouched(tensor, tokens > steps) for tensor in (x, params))
-    partial = dx.new_empty((chunks_of_channels(batch, dim), batch, steps, params.size(-1)))
+    chunks = chunks_of_channels(batch, dim)
+    partial = dx.new_empty(
+        (chunks, batch, window_of_steps(x, params, steps, chunks), params.size(-1))
+    )
     per_item = [dx.new_empty((batch, *tensor.shape)) for tensor in (dt_weight, dt_bias, A, D)]
     torch.ops.mamba_kernels_cpu.route_backward(
         dy.float().contiguous(), *inputs, states, partial, dx, dparams, *per_item
     )
     weights = (
-        grad.sum(0).to(tensor.dtype)
+        (grad[0] if batch == 1 else grad.sum(0)).to(tensor.dtype)
         for grad, tensor in zip(per_item, (dt_weight, dt_bias, A, D), strict=True)
     )
     return dx.to(x.dtype), dparams.to(params.dtype), *weights

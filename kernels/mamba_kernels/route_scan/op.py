@@ -94,7 +94,7 @@ def route_scan(
         *tensors,
         table,
         out_dtype or x.dtype,
-        needs_grad and torch.is_grad_enabled(),
+        CHECKPOINT if needs_grad and torch.is_grad_enabled() else 0,
         chosen,
     )
     return y
@@ -183,22 +183,22 @@ def route_scan_forward(
     D: Tensor,
     table: Tensor,
     out_dtype: torch.dtype,
-    save_states: bool,
+    save_every: int,
     backend: str,
 ) -> tuple[Tensor, Tensor]:
     """y (batch, tokens, dim), states for the backward pass (or empty)."""
     serve = dispatch.implementation(NAME, backend).forward
     with dispatch.full_precision(x):
-        y, states = serve(x, params, dt_weight, dt_bias, A, D, table, out_dtype, save_states)
+        y, states = serve(x, params, dt_weight, dt_bias, A, D, table, out_dtype, save_every > 0)
     return y.contiguous(), states.contiguous()  # the strides of the fake ones
 
 
 @route_scan_forward.register_fake
-def _(x, params, dt_weight, dt_bias, A, D, table, out_dtype, save_states, backend):  # noqa: ARG001
+def _(x, params, dt_weight, dt_bias, A, D, table, out_dtype, save_every, backend):  # noqa: ARG001
     batch, tokens, dim = x.shape
     routes, steps = table.shape
     tiles = (steps + CHECKPOINT - 1) // CHECKPOINT
-    saved = (batch, routes, tiles, A.shape[2], dim) if save_states else (0,)
+    saved = (batch, routes, tiles, A.shape[2], dim) if save_every else (0,)
     y = x.new_empty((batch, tokens, dim), dtype=out_dtype)
     return y, x.new_empty(saved, dtype=compute_dtype(x))
 
@@ -229,12 +229,13 @@ def _(dy, x, params, dt_weight, dt_bias, A, D, table, states, backend):  # noqa:
 
 
 def _setup(ctx, inputs, output) -> None:
-    *tensors, _, ctx.save_states, ctx.backend = inputs
+    *tensors, _, ctx.save_every, ctx.backend = inputs
     ctx.save_for_backward(*tensors, output[1])
+    ctx.set_materialize_grads(False)  # the states' gradient would be zeros of their size
 
 
 def _backward(ctx, dy, _dstates):
-    if not ctx.save_states:
+    if not ctx.save_every:
         raise RuntimeError(
             'route_scan: no states were saved, as no input asked for gradients in the forward '
             'pass; call it under torch.enable_grad() with inputs that require them.'

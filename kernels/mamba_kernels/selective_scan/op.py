@@ -99,7 +99,7 @@ def _scan(
         delta_bias,
         delta_softplus,
         u.dtype if z is None else compute_dtype(u),
-        needs_grad and torch.is_grad_enabled(),
+        CHECKPOINT if needs_grad and torch.is_grad_enabled() else 0,
         backend,
     )
     if z is not None:
@@ -133,22 +133,22 @@ def selective_scan_forward(
     delta_bias: Tensor | None,
     delta_softplus: bool,
     out_dtype: torch.dtype,
-    save_states: bool,
+    save_every: int,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """y (batch, dim, length), last state (batch, dim, state), states for the backward pass."""
     serve = dispatch.implementation(NAME, backend).forward
     with dispatch.full_precision(u):
-        results = serve(u, delta, A, B, C, D, delta_bias, delta_softplus, out_dtype, save_states)
+        results = serve(u, delta, A, B, C, D, delta_bias, delta_softplus, out_dtype, save_every > 0)
     return tuple(result.contiguous() for result in results)  # the strides of the fake ones
 
 
 @selective_scan_forward.register_fake
-def _(u, delta, A, B, C, D, delta_bias, delta_softplus, out_dtype, save_states, backend):  # noqa: ARG001
+def _(u, delta, A, B, C, D, delta_bias, delta_softplus, out_dtype, save_every, backend):  # noqa: ARG001
     batch, dim, length = u.shape
     state, dtype = A.shape[1], compute_dtype(u)
     tiles = (length + CHECKPOINT - 1) // CHECKPOINT
-    saved = (batch, tiles, state, dim) if save_states else (0,)
+    saved = (batch, tiles, state, dim) if save_every else (0,)
     return (
         u.new_empty((batch, dim, length), dtype=out_dtype),
         u.new_empty((batch, dim, state), dtype=dtype),
@@ -187,13 +187,13 @@ def _(dy, dlast, u, delta, A, B, C, D, delta_bias, delta_softplus, states, backe
 
 
 def _setup(ctx, inputs, output) -> None:
-    *tensors, ctx.delta_softplus, _, ctx.save_states, ctx.backend = inputs
+    *tensors, ctx.delta_softplus, _, ctx.save_every, ctx.backend = inputs
     ctx.save_for_backward(*tensors, output[2])
     ctx.set_materialize_grads(False)
 
 
 def _backward(ctx, dy, dlast, _dstates):
-    if not ctx.save_states:
+    if not ctx.save_every:
         raise RuntimeError(
             'selective_scan: no states were saved, as no input asked for gradients in the forward '
             'pass; call it under torch.enable_grad() with inputs that require them.'

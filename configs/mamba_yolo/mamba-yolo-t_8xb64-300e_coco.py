@@ -1,0 +1,13 @@
+# T, the released code
+_base_ = [
+    '../_base_/models/mamba_yolo.py',
+    '../_base_/datasets/coco_mosaic.py',
+    '../_base_/schedules/sgd_ema_300e.py',
+    '../_base_/default_runtime_det.py',
+]
+widths = [64, 128, 256]
+model = dict(
+    backbone=dict(arch='tiny'),
+    neck=dict(in_channels=widths, scans=1),
+    bbox_head=dict(in_channels=widths),
+)

@@ -1,0 +1,17 @@
+"""Medical segmentation: U-shaped networks, losses and scores; 2-D over mmseg."""
+
+from mamba_dense.medical.losses import BceDiceLoss, CeDiceLoss
+from mamba_dense.medical.metrics import PooledScores
+from mamba_dense.medical.network import NetworkHead, WholeImage
+from mamba_dense.medical.unet import MHSUNetHead, VMUNet, VMUNetHead
+
+__all__ = [
+    'BceDiceLoss',
+    'CeDiceLoss',
+    'MHSUNetHead',
+    'NetworkHead',
+    'PooledScores',
+    'VMUNet',
+    'VMUNetHead',
+    'WholeImage',
+]

@@ -1,0 +1,164 @@
+"""Losses of the medical networks, on logits: cross entropy and soft Dice added up.
+
+Pixels labelled `ignore_index` take no part. All sums are in float32 at least.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mamba_dense.registry import MODELS
+
+
+def binary_dice(probability: Tensor, target: Tensor, valid: Tensor, smooth: float = 1.0) -> Tensor:
+    """1 - mean over the batch of (2 sum pt + smooth) / (sum p + sum t + smooth): a scalar.
+
+    Args:
+        probability, target, valid: (B, ...); what is not valid does not count.
+        smooth: keeps an empty image defined: 1 - 1 = 0 where nothing is there and nothing found.
+    """
+    p = (probability * valid).flatten(1)
+    t = (target * valid).flatten(1)
+    score = (2 * (p * t).sum(1) + smooth) / (p.sum(1) + t.sum(1) + smooth)
+    return 1 - score.mean()
+
+
+def class_dice(probability: Tensor, target: Tensor, smooth: float = 1e-5) -> Tensor:
+    """Mean over the classes of 1 - (2 sum pt + smooth) / (sum p^2 + sum t^2 + smooth): a scalar.
+
+    The sums run over batch and places; the background is a class.
+
+    Args:
+        probability, target: (B, classes, ...), both 0 where a place does not count.
+        smooth: keeps an absent class defined.
+    """
+    axes = [0, *range(2, probability.ndim)]
+    overlap = (probability * target).sum(axes)
+    total = probability.square().sum(axes) + target.square().sum(axes)
+    return (1 - (2 * overlap + smooth) / (total + smooth)).mean()
+
+
+def _at_least_single(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+@MODELS.register_module()
+class BceDiceLoss(nn.Module):
+    """Binary cross entropy and Dice of one foreground (VM-UNet's loss on ISIC, arXiv 2402.02491).
+
+    Args:
+        bce_weight, dice_weight: of the two terms.
+        smooth: of the Dice term.
+        loss_name: key of the result; begins with `loss`.
+    """
+
+    def __init__(
+        self,
+        *,
+        bce_weight: float = 1.0,
+        dice_weight: float = 1.0,
+        smooth: float = 1.0,
+        loss_name: str = 'loss_bce_dice',
+    ):
+        super().__init__()
+        self.bce_weight = bce_weight
+        self.dice_weight = dice_weight
+        self.smooth = smooth
+        self.loss_name = loss_name
+
+    def forward(
+        self,
+        logits: Tensor,
+        label: Tensor,
+        weight: Tensor | None = None,
+        ignore_index: int | None = 255,
+    ) -> Tensor:
+        """A scalar.
+
+        Args:
+            logits: (B, 1, *spatial).
+            label: (B, *spatial), 0 or 1; fractions are allowed.
+            weight: (B, *spatial), of the pixels' cross entropy.
+            ignore_index: label of pixels that do not count.
+
+        Raises:
+            ValueError: more than one channel of logits.
+        """
+        if logits.shape[1] != 1:
+            raise ValueError(
+                f'BceDiceLoss takes one channel of logits, got {logits.shape[1]}; use '
+                'num_classes=2, out_channels=1 in the head, or CeDiceLoss.'
+            )
+        logits = _at_least_single(logits).squeeze(1)
+        valid = torch.ones_like(logits) if ignore_index is None else (label != ignore_index)
+        valid = valid.to(logits.dtype)
+        target = label.to(logits.dtype) * valid
+        each = F.binary_cross_entropy_with_logits(logits, target, reduction='none') * valid
+        if weight is not None:
+            each = each * weight
+        bce = each.sum() / valid.sum().clamp(min=1)
+        dice = binary_dice(logits.sigmoid(), target, valid, self.smooth)
+        return self.bce_weight * bce + self.dice_weight * dice
+
+
+@MODELS.register_module()
+class CeDiceLoss(nn.Module):
+    """Cross entropy and Dice of all classes (VM-UNet's loss on Synapse, arXiv 2402.02491).
+
+    Args:
+        ce_weight, dice_weight: of the two terms.
+        smooth: of the Dice term.
+        loss_name: key of the result; begins with `loss`.
+    """
+
+    def __init__(
+        self,
+        *,
+        ce_weight: float = 1.0,
+        dice_weight: float = 1.0,
+        smooth: float = 1e-5,
+        loss_name: str = 'loss_ce_dice',
+    ):
+        super().__init__()
+        self.ce_weight = ce_weight
+        self.dice_weight = dice_weight
+        self.smooth = smooth
+        self.loss_name = loss_name
+
+    def forward(
+        self,
+        logits: Tensor,
+        label: Tensor,
+        weight: Tensor | None = None,
+        ignore_index: int | None = 255,
+    ) -> Tensor:
+        """A scalar.
+
+        Args:
+            logits: (B, classes, *spatial).
+            label: (B, *spatial), class numbers.
+            weight: (B, *spatial), of the pixels' cross entropy.
+            ignore_index: label of pixels that do not count.
+
+        Raises:
+            ValueError: fewer than two channels of logits.
+        """
+        if logits.shape[1] < 2:
+            raise ValueError(
+                f'CeDiceLoss takes two channels of logits or more, got {logits.shape[1]}; use '
+                'BceDiceLoss for one.'
+            )
+        logits = _at_least_single(logits)
+        label = label.long()
+        valid = torch.ones_like(label, dtype=torch.bool)
+        if ignore_index is not None:
+            valid = label != ignore_index
+        label = torch.where(valid, label, 0)
+        each = F.cross_entropy(logits, label, reduction='none') * valid
+        if weight is not None:
+            each = each * weight
+        ce = each.sum() / valid.sum().clamp(min=1)
+        mask = valid.unsqueeze(1).to(logits.dtype)
+        target = F.one_hot(label, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
+        dice = class_dice(logits.softmax(1) * mask, target * mask, self.smooth)
+        return self.ce_weight * ce + self.dice_weight * dice
