@@ -53,7 +53,7 @@ def _shift(image: np.ndarray, pixels: float, rng: np.random.Generator) -> np.nda
     return cv2.warpAffine(image, move, size, borderMode=cv2.BORDER_REFLECT_101)
 
 
-# the grades are ours: the published tests of degraded data do not say theirs
+# the grades are of our own choice
 DEGRADATIONS: dict[str, Degradation] = {
     'blur': Degradation((0.5, 1.0, 1.5, 2.0, 3.0), 'sigma, pixels', _blur),
     'noise': Degradation((5.0, 10.0, 15.0, 25.0, 40.0), 'deviation, grey levels', _noise),

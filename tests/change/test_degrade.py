@@ -10,12 +10,13 @@ pytest.importorskip('mmseg', reason='needs the extra change')
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from torch.utils.data import DataLoader
 
 from mamba_dense.apis import robustness_report
 from mamba_dense.change.degrade import DEGRADATIONS
 from mamba_dense.change.robustness import CLEAN, Row, evaluate_degraded
 from mamba_dense.change.scenes import make_scene
-from mamba_dense.engine.streams import seeded
+from mamba_dense.engine.streams import StreamDataset, StreamIndex, seeded
 from mamba_dense.registry import MODELS, TRANSFORMS
 
 
@@ -218,6 +219,29 @@ def test_samples_are_drawn_from_their_seed(albumentations):
     assert len({image.tobytes() for image in first}) > 6
     with seeded(0):  # and within one stream they differ
         assert len({paired(coordinates())['img'].tobytes() for _ in range(12)}) > 6
+
+
+class Stream(torch.utils.data.Dataset):
+    """Eight times the same picture, through albumentations."""
+
+    def __init__(self):
+        steps = [*SPATIAL, dict(type='GaussNoise', p=1.0)]
+        self.paired = step('PairedAlbumentations', transforms=steps)
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, _index):
+        return self.paired(coordinates())['img']
+
+
+def test_workers_change_nothing(albumentations):
+    """Albumentations seeds its workers by itself; ours must not depend on them."""
+    data = StreamDataset(Stream(), seed=5)
+    order = [StreamIndex(n, n) for n in range(8)]
+    loaders = (DataLoader(data, sampler=order, num_workers=count) for count in (0, 2))
+    alone, shared = (torch.cat(list(loader)) for loader in loaders)
+    assert torch.equal(alone, shared) and not torch.equal(alone[0], alone[1])
 
 
 def test_what_leaves_the_picture_counts_nowhere(albumentations, pair):
