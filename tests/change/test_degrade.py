@@ -1,6 +1,8 @@
 """Degraded pairs, their scores level by level, and albumentations under one draw."""
 
 import csv
+from argparse import Namespace
+from importlib.util import module_from_spec, spec_from_file_location
 
 import numpy as np
 import pytest
@@ -261,3 +263,16 @@ def test_wrong_names_are_refused(albumentations):
         step('PairedAlbumentations', transforms=[dict(type='Rotato')])
     with pytest.raises(ValueError, match='Affine has no argument turn; allowed: scale, '):
         step('PairedAlbumentations', transforms=[dict(type='Affine', turn=3)])
+
+
+def test_the_command_knows_every_kind(root):
+    spec = spec_from_file_location('test_tool', root / 'tools' / 'test.py')
+    tool = module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert tuple(DEGRADATIONS) == tool.DEGRADATIONS
+    args = Namespace(tta=False, robustness=[], levels=[1])
+    with pytest.raises(ValueError, match='it is for configs of change detection'):
+        tool.degrade(Config(dict(default_scope='mmseg')), args)
+    args.tta = True
+    with pytest.raises(ValueError, match='--robustness and --tta exclude each other'):
+        tool.degrade(small_config(root), args)
