@@ -240,6 +240,8 @@ def _backward(ctx, dy, _dstates):
             'route_scan: no states were saved, as no input asked for gradients in the forward '
             'pass; call it under torch.enable_grad() with inputs that require them.'
         )
+    if dy is None:  # nothing that follows depends on the result
+        return (None,) * (len(ctx.saved_tensors) + 2)
     gradients = torch.ops.mamba_kernels.route_scan_backward(dy, *ctx.saved_tensors, ctx.backend)
     return *gradients, None, None, None, None
 
