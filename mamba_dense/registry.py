@@ -12,9 +12,9 @@ from mmengine import registry as root
 # task package -> (framework it stands on, extra that installs it)
 TASKS = {
     'segmentation': ('mmseg', 'seg'),
+    'change': ('mmseg', 'change'),
     'detection': ('mmdet', 'det'),
     'medical': ('monai', 'medical'),
-    'change': ('mmseg', 'change'),
 }
 
 

@@ -176,7 +176,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    logging.disable(logging.WARNING)
     warnings.filterwarnings('ignore', module='mmseg')
     if args.threads is not None:
         torch.set_num_threads(max(1, args.threads))
@@ -205,4 +204,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    logging.disable(logging.WARNING)
     sys.exit(main())

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from mamba_dense.engine.files import DataError
+from mamba_dense.engine.guards import find_guard
 
 # bundled data set -> the task whose package writes it
 SAMPLES = {'nuclei': 'segmentation', 'nuclei_instances': 'detection', 'trees': 'detection'}
@@ -40,6 +41,7 @@ def parse_args() -> argparse.Namespace:
     folder.add_argument('--seed', type=int, default=0, help='of the split')
     folder.add_argument('--config', type=Path, help='also write a config to train with')
     add_coco(commands)
+    add_change(commands)
     check = commands.add_parser(
         'check', help='look through a prepared folder, or the data of a config'
     )
@@ -81,6 +83,96 @@ def add_coco(commands) -> None:
     )
 
 
+def add_change(commands) -> None:
+    """Options of the `change` command."""
+    change = commands.add_parser('change', help='pairs of dates: check, cut, split, convert')
+    change.add_argument('source', type=Path, help='folder such as LEVIR-CD/train')
+    change.add_argument(
+        '--check', action='store_true', help='only list every file with a problem, one a line'
+    )
+    change.add_argument(
+        '--layout',
+        default='folder',
+        help='of SOURCE: folder (A B label), changemamba, sysu-cd, levir-cd, levir-cd-plus, '
+        'whu-cd, second, xbd, xbd-targets, xbd-json, xbd-tiles',
+    )
+    change.add_argument('--task', default='bcd', help='bcd, scd (land cover) or bda (damage)')
+    change.add_argument('--names', type=Path, help='file with one name a line; else every pair')
+    change.add_argument('--out', type=Path, help='folder to write to')
+    change.add_argument(
+        '--as',
+        dest='target',
+        default='folder',
+        help="layout to write; the papers' configs read changemamba, xbd and xbd-tiles",
+    )
+    change.add_argument('--tile', type=int, help='cut into squares of so many pixels')
+    change.add_argument('--val', type=float, help='share of the pictures that validates')
+    change.add_argument('--seed', type=int, default=0, help='of the split')
+    change.add_argument(
+        '--values',
+        nargs='+',
+        metavar='VALUE=CLASS',
+        help="label value -> class number, e.g. 0=0 100=1, in place of the layout's own",
+    )
+    change.add_argument('--config', type=Path, help='also write a config to train with')
+
+
+def prepare_change(args: argparse.Namespace) -> str:
+    """The `change` command; what it did or found.
+
+    Raises:
+        ValueError: `--out` is missing, or `--config` without a split to train and validate on.
+    """
+    from mamba_dense.change.data_check import pair_problems
+    from mamba_dense.change.layouts import find_layout
+    from mamba_dense.change.prepare import with_values, write_pairs
+    from mamba_dense.change.template import write_config
+
+    values = read_values(args.values)
+    if args.check:
+        layout = with_values(find_layout(args.layout, args.task), args.task, values)
+        problems = list(pair_problems(args.source, layout, args.names))
+        if problems:
+            raise DataError(problems)
+        return f'{args.source}: no problem found'
+    if args.out is None:
+        raise ValueError('--out FOLDER says where to write; --check only looks')
+    if args.config is not None and args.val is None:
+        raise ValueError('--config needs --val, the share of the pictures that validates')
+    counts = write_pairs(
+        args.source,
+        args.out,
+        layout=args.layout,
+        task=args.task,
+        target=args.target,
+        tile=args.tile,
+        val_share=args.val,
+        seed=args.seed,
+        names=args.names,
+        values=values,
+    )
+    text = f'{args.out}: ' + ', '.join(f'{count} pairs in {name}' for name, count in counts.items())
+    if args.config is not None:
+        write_config(args.config, args.out, args.target, args.task)
+        text += f'\n{args.config}: start with  python tools/train.py {args.config}'
+    return text
+
+
+def read_values(entries: list[str] | None) -> dict[int, int] | None:
+    """`VALUE=CLASS` entries as numbers.
+
+    Raises:
+        ValueError: an entry is not of that form.
+    """
+    if entries is None:
+        return None
+    try:
+        pairs = [entry.split('=') for entry in entries]
+        return {int(value): int(number) for value, number in pairs}
+    except ValueError:
+        raise ValueError(f'--values {entries}: write VALUE=CLASS, e.g. 0=0 255=1') from None
+
+
 def prepare_coco(args: argparse.Namespace) -> str:
     """The `coco` command; what it did, and all that it left out."""
     from mamba_dense.detection.prepare import write_folder
@@ -107,19 +199,12 @@ def prepare_folder(args: argparse.Namespace) -> str:
     from mamba_dense.segmentation.prepare import write_folder
     from mamba_dense.segmentation.template import write_config
 
-    values = None
-    if args.values is not None:
-        try:
-            pairs = [entry.split('=') for entry in args.values]
-            values = {int(value): int(number) for value, number in pairs}
-        except ValueError:
-            raise ValueError(f'--values {args.values}: write VALUE=CLASS, e.g. 0=0 255=1') from None
     counts = write_folder(
         args.images,
         args.masks,
         args.out,
         classes=args.classes,
-        values=values,
+        values=read_values(args.values),
         val_share=args.val,
         seed=args.seed,
     )
@@ -139,14 +224,13 @@ def check(target: Path) -> str:
         from mmengine.config import Config
 
         cfg = Config.fromfile(target)
+        checks = find_guard(cfg)
+        if checks is None:
+            raise ValueError(f'{target}: no check is known for data of this kind')
+        everything = {'full': sys.maxsize}
         if cfg.get('default_scope') == 'mmdet':
-            from mamba_dense.detection.guard import config_problems
-
-            problems = list(config_problems(cfg, full=sys.maxsize, boxes=True))
-        else:
-            from mamba_dense.segmentation.guard import config_problems
-
-            problems = list(config_problems(cfg, full=sys.maxsize))
+            everything['boxes'] = True
+        problems = list(checks.config_problems(cfg, **everything))
     if problems:
         raise DataError(problems)
     return f'{target}: no problem found'
@@ -164,6 +248,8 @@ def main() -> int:
             text = prepare_folder(args)
         elif args.command == 'coco':
             text = prepare_coco(args)
+        elif args.command == 'change':
+            text = prepare_change(args)
         else:
             text = check(args.target)
     except DataError as error:

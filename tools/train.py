@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 from mamba_dense.engine.distributed import LAUNCHERS
+from mamba_dense.engine.guards import find_guard
 from mamba_dense.engine.train import AUTO, run, settle
 
 
@@ -58,14 +59,9 @@ def main() -> int:
     args = parse_args()
     try:
         cfg = load_config(args)
-        if cfg.get('default_scope') == 'mmseg':
-            from mamba_dense.segmentation.guard import guard
-
-            guard(cfg)
-        elif cfg.get('default_scope') == 'mmdet':
-            from mamba_dense.detection.guard import guard
-
-            guard(cfg)
+        checks = find_guard(cfg)
+        if checks is not None:
+            checks.guard(cfg)
         notices = settle(cfg, launcher=args.launcher, resume=args.resume, amp=args.amp)
     except (ValueError, OSError, RuntimeError) as error:
         sys.stderr.write(f'error: {error}\n')

@@ -11,9 +11,9 @@ from .images import encode_png
 
 _STYLE = """
 :root { --ink: #1d2327; --soft: #5b6770; --line: #d9dee3; --paper: #fff; --card: #f5f7f9;
-  --a: #0b6bcb; --b: #d9480f; --c: #2b8a3e; }
+  --a: #0b6bcb; --b: #d9480f; --c: #2b8a3e; --d: #8a3ffc; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8ecef; --soft: #9aa7b1; --line: #353d44;
-  --paper: #14181b; --card: #1e2428; --a: #5ab0ff; --b: #ff9a66; --c: #6bd17f; } }
+  --paper: #14181b; --card: #1e2428; --a: #5ab0ff; --b: #ff9a66; --c: #6bd17f; --d: #be95ff; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 1080px; padding: 28px 20px 60px; background: var(--paper);
   color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
@@ -46,9 +46,10 @@ _INKS = {
     'a': '#0b6bcb',
     'b': '#d9480f',
     'c': '#2b8a3e',
+    'd': '#8a3ffc',
 }
 _HEADING = 22
-_COLOURS = ('var(--a)', 'var(--b)', 'var(--c)')
+_COLOURS = ('var(--a)', 'var(--b)', 'var(--c)', 'var(--d)')
 _WIDTH, _HEIGHT = 480, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 26, 34
 
@@ -125,7 +126,7 @@ def chart(title: str, lines: Sequence[Line], x_name: str, y_from: float | None =
 
     Args:
         title: what errors call the drawing.
-        lines: one to three curves; one without points is left out.
+        lines: one to four curves; one without points is left out.
         x_name: what the horizontal axis counts.
         y_from: least value of the vertical axis; None takes it from the points.
 
@@ -149,11 +150,12 @@ def chart(title: str, lines: Sequence[Line], x_name: str, y_from: float | None =
         return _HEIGHT - _BOTTOM - (y - y0) / (y1 - y0 or 1.0) * (_HEIGHT - _TOP - _BOTTOM)
 
     parts = [_grid(x0, x1, y0, y1, across, down, x_name)]
+    apart = min(150, (_WIDTH - _LEFT - _RIGHT) // len(lines))
     for i, (line, colour) in enumerate(zip(lines, _COLOURS)):
         path = ' '.join(f'{across(x):.1f},{down(y):.1f}' for x, y in line.points)
         parts.append(
             f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
-            f'<text x="{_LEFT + 6 + 150 * i}" y="16" style="fill:{colour}">'
+            f'<text x="{_LEFT + 6 + apart * i}" y="16" style="fill:{colour}">'
             f'{escape(line.name)}</text>'
         )
     return svg(_WIDTH, _HEIGHT, ''.join(parts))

@@ -1,6 +1,8 @@
 """Change detection over mmseg: networks over two dates, their losses, scores, data and scenes."""
 
+from mamba_dense.change.albumentation import PairedAlbumentations
 from mamba_dense.change.datasets import ChangeFolder, ChangeScenes
+from mamba_dense.change.degrade import Degrade
 from mamba_dense.change.detector import MambaBCD, MambaBDA, MambaSCD
 from mamba_dense.change.fc_siam_diff import FCSiamDiff, FCSiamEncoder, SiamDiffHead
 from mamba_dense.change.heads import BinaryChangeHead, DamageHead, SemanticChangeHead
@@ -26,6 +28,7 @@ __all__ = [
     'DamageHead',
     'DamageMetric',
     'DatesApart',
+    'Degrade',
     'ExchangeDates',
     'FCSiamDiff',
     'FCSiamEncoder',
@@ -35,6 +38,7 @@ __all__ = [
     'MambaBDA',
     'MambaSCD',
     'PackChange',
+    'PairedAlbumentations',
     'QuarterTurn',
     'SemanticChangeHead',
     'SemanticChangeMetric',

@@ -1,119 +1,32 @@
 """Pairs of dated images: a folder of them, and synthetic scenes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from mmengine.dataset import BaseDataset, Compose
 
+from mamba_dense.change.data_check import read_names
+from mamba_dense.change.layouts import (
+    COVER_PALETTE,
+    DAMAGE_PALETTE,
+    TASKS,
+    find_layout,
+    known_task,
+    names_in,
+    sample_file,
+)
 from mamba_dense.change.scene_view import COVERS
 from mamba_dense.change.scenes import GRADES, make_scene
 from mamba_dense.change.transforms import stack_dates
 from mamba_dense.engine.files import IMAGE_SUFFIXES, DataError
 from mamba_dense.registry import DATASETS
 
-# what each task has to tell apart, and its colours as the data sets' authors draw them
-COVER_PALETTE = (
-    (255, 255, 255),
-    (0, 128, 0),
-    (128, 128, 128),
-    (0, 255, 0),
-    (0, 0, 255),
-    (128, 0, 0),
-    (255, 0, 0),
-)
-DAMAGE_PALETTE = ((0, 0, 0), (70, 181, 121), (167, 187, 27), (228, 189, 139), (181, 70, 70))
-TASKS: dict[str, dict[str, tuple[str, ...]]] = {
-    'bcd': {'change': ('unchanged', 'changed')},
-    'scd': {'change': ('unchanged', 'changed'), 'pre': COVERS, 'post': COVERS},
-    'bda': {'building': ('background', 'building'), 'damage': GRADES},
-}
 _METAINFO: dict[str, dict[str, Any]] = {
     'bcd': {'classes': TASKS['bcd']['change'], 'palette': ((0, 0, 0), (255, 255, 255))},
     'scd': {'classes': COVERS, 'palette': COVER_PALETTE},
     'bda': {'classes': GRADES, 'palette': DAMAGE_PALETTE},
 }
-BINARY = {0: 0, 1: 1, 255: 1}
-
-
-def plain(classes: int) -> dict[int, int]:
-    """The encoding of class numbers as they are, 255 for what counts nowhere."""
-    return {**{value: value for value in range(classes)}, 255: 255}
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where a data set keeps its files, and how its labels are encoded.
-
-    pre, post: of the images below `data_root`, with `{name}` in the place of a sample's name, or
-        `{id}` and `{tile}` for names `ID_ROW_COLUMN` of pre-cut tiles, which need a list; a
-        pattern without a suffix takes any kind of image.
-    labels: the same for every label, by its name.
-    encodings: stored value -> class number, by label.
-    """
-
-    pre: str
-    post: str
-    labels: Mapping[str, str]
-    encodings: Mapping[str, Mapping[int, int]]
-
-
-LAYOUTS: dict[str, dict[str, Layout]] = {
-    'folder': {
-        'bcd': Layout('A/{name}', 'B/{name}', {'change': 'label/{name}'}, {'change': BINARY}),
-        'scd': Layout(
-            'A/{name}',
-            'B/{name}',
-            {'change': 'label/{name}', 'pre': 'label_A/{name}', 'post': 'label_B/{name}'},
-            {'change': BINARY, 'pre': plain(7), 'post': plain(7)},
-        ),
-        'bda': Layout(
-            'A/{name}',
-            'B/{name}',
-            {'building': 'label_A/{name}', 'damage': 'label_B/{name}'},
-            {'building': BINARY, 'damage': plain(5)},
-        ),
-    },
-    # as ChangeMamba's authors keep SYSU-CD, LEVIR-CD+, WHU-CD and SECOND
-    'changemamba': {
-        'bcd': Layout('T1/{name}', 'T2/{name}', {'change': 'GT/{name}'}, {'change': BINARY}),
-        'scd': Layout(
-            'T1/{name}',
-            'T2/{name}',
-            {'change': 'GT_CD/{name}', 'pre': 'GT_T1/{name}', 'post': 'GT_T2/{name}'},
-            {'change': BINARY, 'pre': plain(7), 'post': plain(7)},
-        ),
-    },
-    'xbd': {
-        'bda': Layout(
-            'images/{name}_pre_disaster.png',
-            'images/{name}_post_disaster.png',
-            {
-                'building': 'masks/{name}_pre_disaster.png',
-                'damage': 'masks/{name}_post_disaster.png',
-            },
-            {'building': BINARY, 'damage': plain(5)},
-        ),
-    },
-    'xbd-tiles': {
-        'bda': Layout(
-            'images/{id}_pre_disaster_{tile}.png',
-            'images/{id}_post_disaster_{tile}.png',
-            {
-                'building': 'masks/{id}_pre_disaster_{tile}.png',
-                'damage': 'masks/{id}_post_disaster_{tile}.png',
-            },
-            {'building': BINARY, 'damage': plain(5)},
-        ),
-    },
-}
-
-
-def _known_task(task: str) -> str:
-    if task not in TASKS:
-        raise ValueError(f'task={task!r} is not known; known: {", ".join(TASKS)}.')
-    return task
 
 
 @DATASETS.register_module()
@@ -150,22 +63,19 @@ class ChangeFolder(BaseDataset):
         max_refetch: int = 1,
         metainfo: Mapping[str, Any] | None = None,
     ):
-        found = LAYOUTS.get(layout, {}).get(_known_task(task))
-        if found is None:
-            known = ', '.join(f'{name} ({", ".join(tasks)})' for name, tasks in LAYOUTS.items())
-            raise ValueError(f'layout={layout!r} for task={task!r} is not known; known: {known}.')
-        self.layout = found
+        self.layout = find_layout(layout, task)
         self.task = task
         self.names = names
         super().__init__(
             data_root=str(data_root),
-            metainfo={**_METAINFO[task], 'task': task, **(metainfo or {})},
+            metainfo={**_METAINFO[task], **(metainfo or {})},
             pipeline=list(pipeline),
             test_mode=test_mode,
             indices=indices,
             lazy_init=lazy_init,
             max_refetch=max_refetch,
         )
+        self._metainfo['task'] = task  # mmengine takes a text for the name of a file
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """One entry for each name: `name`, `img_path`, `post_path`, `label_paths`, `encodings`."""
@@ -190,37 +100,16 @@ class ChangeFolder(BaseDataset):
 
     def _names(self, root: Path) -> list[str]:
         if self.names is not None:
-            lines = Path(self.names).read_text(encoding='utf-8').split()
-            return [_stem(line) for line in lines]
-        folder, _, pattern = self.layout.pre.rpartition('/')
-        before, _, after = pattern.partition('{name}')
-        after = Path(after).stem if Path(after).suffix else after
-        stems = [
-            file.stem for file in (root / folder).glob('*') if file.suffix.lower() in IMAGE_SUFFIXES
-        ]
-        return sorted(
-            stem[len(before) : len(stem) - len(after)]
-            for stem in stems
-            if stem.startswith(before) and stem.endswith(after)
-        )
-
-
-def _stem(line: str) -> str:
-    path = Path(line)
-    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else line
+            return read_names(self.names)
+        return sorted(names_in(root, self.layout.pre))
 
 
 def _find(root: Path, pattern: str, name: str, problems: list[str]) -> str | None:
     """The file of a sample; one that does not exist goes to `problems`."""
-    base, *tile = name.rsplit('_', 2)
-    path = root / pattern.format(name=name, id=base, tile='_'.join(tile))
-    if path.is_file():
-        return str(path)
-    for suffix in IMAGE_SUFFIXES:
-        other = path.with_name(path.name + suffix)
-        if other.is_file():
-            return str(other)
-    problems.append(f'{path}: does not exist')
+    found = sample_file(root, pattern, name)
+    if found.is_file():
+        return str(found)
+    problems.append(f'{found}: does not exist')
     return None
 
 
@@ -250,7 +139,7 @@ class ChangeScenes:
         pipeline: Sequence[Any] = (),
         keep: bool = True,
     ):
-        self.task = _known_task(task)
+        self.task = known_task(task)
         self.length = length
         self.size = tuple(size)
         self.seed = seed

@@ -14,9 +14,9 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
-from PIL import Image
 
-from mamba_dense.engine.files import DataError, read_mask
+from mamba_dense.change.labels import coloured, decode, read_colour, read_label
+from mamba_dense.engine.files import DataError
 from mamba_dense.registry import TRANSFORMS
 
 IGNORE = 255
@@ -46,12 +46,12 @@ class LoadDates(BaseTransform):
     """Reads `img_path` and `post_path` into `img` (H, W, 6) uint8.
 
     Raises:
-        DataError: the dates differ in size; names both files.
+        DataError: the dates differ in size, or a picture has one band; names the files.
     """
 
     def transform(self, results: dict) -> dict:
         """`results` with `img`, `img_shape` and `ori_shape`."""
-        pre, post = (_read_colour(results[key]) for key in ('img_path', 'post_path'))
+        pre, post = (read_colour(results[key]) for key in ('img_path', 'post_path'))
         if pre.shape != post.shape:
             raise DataError(
                 f'{results["img_path"]} has {_by(pre)} pixels, {results["post_path"]} {_by(post)}; '
@@ -60,11 +60,6 @@ class LoadDates(BaseTransform):
         results['img'] = stack_dates(pre, post)
         results['img_shape'] = results['ori_shape'] = pre.shape[:2]
         return results
-
-
-def _read_colour(path: str) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.array(image.convert('RGB'))
 
 
 def _by(image: np.ndarray) -> str:
@@ -86,30 +81,13 @@ class LoadChangeLabels(BaseTransform):
         """`results` with the labels."""
         results['seg_fields'] = []
         for name, path in results['label_paths'].items():
-            label = read_mask(path)
-            label = label[..., 0] if label.ndim == 3 else label
-            if 'ori_shape' in results and label.shape != tuple(results['ori_shape']):
+            label = read_label(path, coloured(results['encodings'][name]))
+            if 'ori_shape' in results and label.shape[:2] != tuple(results['ori_shape']):
                 height, width = results['ori_shape']
                 raise DataError(f'{path} has {_by(label)} pixels, its images {width}x{height}')
             results[f'gt_{name}'] = decode(label, results['encodings'][name], path)
             results['seg_fields'].append(f'gt_{name}')
         return results
-
-
-def decode(label: np.ndarray, meaning: Mapping[int, int], path: str) -> np.ndarray:
-    """Class numbers of stored values; (H, W) uint8.
-
-    Raises:
-        DataError: a value without a meaning.
-    """
-    stored = np.unique(label)
-    unknown = [int(value) for value in stored if int(value) not in meaning]
-    if unknown:
-        raise DataError(f'{path}: values {unknown[:8]} have no meaning; allowed: {sorted(meaning)}')
-    table = np.zeros(int(max(meaning)) + 1, np.uint8)
-    for value, number in meaning.items():
-        table[value] = number
-    return table[label]
 
 
 @TRANSFORMS.register_module()

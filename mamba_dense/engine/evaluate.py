@@ -40,6 +40,31 @@ def evaluate(
     Raises:
         ValueError: `tta` without a recipe for it, or a checkpoint of another network.
     """
+    runner = loaded_runner(cfg, checkpoint, launcher=launcher, tta=tta, trusted=trusted)
+    scores = {name: round(float(value), 4) for name, value in runner.test().items()}
+    if is_main_process():
+        if out is not None:
+            text = json.dumps(scores, indent=2) + '\n'
+            atomic_write(out, lambda part: part.write_text(text))
+        if then is not None:
+            then()
+    distributed.stop()
+    return scores
+
+
+def loaded_runner(
+    cfg: Config,
+    checkpoint: str,
+    *,
+    launcher: str = 'none',
+    tta: bool = False,
+    trusted: bool = False,
+) -> Runner:
+    """A runner whose network holds `checkpoint`, ready to test; arguments as of `evaluate`.
+
+    Raises:
+        ValueError: `tta` without a recipe for it, or a checkpoint of another network.
+    """
     distributed.start(launcher, cfg.get('env_cfg', {}).get('dist_cfg', {}))
     cfg.launcher = launcher
     notices = distributed.settle(cfg)
@@ -57,15 +82,7 @@ def evaluate(
         f'{report.path}: {len(report.loaded)} tensors loaded, '
         f'{len(report.dropped)} dropped by name.'
     )
-    scores = {name: round(float(value), 4) for name, value in runner.test().items()}
-    if is_main_process():
-        if out is not None:
-            text = json.dumps(scores, indent=2) + '\n'
-            atomic_write(out, lambda part: part.write_text(text))
-        if then is not None:
-            then()
-    distributed.stop()
-    return scores
+    return runner
 
 
 def use_tta(cfg: Config) -> None:

@@ -3,12 +3,14 @@
 from mamba_dense.medical.losses import BceDiceLoss, CeDiceLoss
 from mamba_dense.medical.metrics import PooledScores
 from mamba_dense.medical.network import NetworkHead, WholeImage
+from mamba_dense.medical.transforms import MinMaxIntensity
 from mamba_dense.medical.unet import MHSUNetHead, VMUNet, VMUNetHead
 
 __all__ = [
     'BceDiceLoss',
     'CeDiceLoss',
     'MHSUNetHead',
+    'MinMaxIntensity',
     'NetworkHead',
     'PooledScores',
     'VMUNet',

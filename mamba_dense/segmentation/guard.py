@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS, init_default_scope
 
 from mamba_dense.engine.files import DataError, image_problem
+from mamba_dense.engine.guards import leaves
 from mamba_dense.registry import TRANSFORMS
 from mamba_dense.segmentation.data_check import mask_problem, value_problem
 
@@ -92,7 +93,7 @@ def config_problems(cfg: Config, keys: Sequence[str] = LOADERS, full: int = FULL
     yield from _preprocessor_problems(cfg)
     seen = []
     for loader in _loaders(cfg, keys):
-        for dataset in _leaves(loader.dataset):
+        for dataset in leaves(loader.dataset):
             if dataset not in seen:
                 seen.append(dataset)
                 yield from _dataset_problems(dataset, _classes(cfg), _channels(cfg), full)
@@ -176,19 +177,8 @@ def _loaders(cfg: Config, keys: Sequence[str]) -> list:
     return [cfg[key] for key in keys if cfg.get(key) is not None]
 
 
-def _leaves(dataset: dict) -> Iterator[dict]:
-    """The datasets inside wrappers such as RepeatDataset or ConcatDataset."""
-    if 'dataset' in dataset:
-        yield from _leaves(dataset['dataset'])
-    elif 'datasets' in dataset:
-        for one in dataset['datasets']:
-            yield from _leaves(one)
-    else:
-        yield dataset
-
-
 def _pipelines(loader: dict) -> Iterator[list]:
-    for dataset in _leaves(loader.dataset):
+    for dataset in leaves(loader.dataset):
         if dataset.get('pipeline'):
             yield dataset['pipeline']
 

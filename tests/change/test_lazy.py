@@ -29,3 +29,20 @@ def test_what_is_imported_when():
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[-2:] == ['False', 'True']
+
+
+def test_scenes_need_no_other_task():
+    """Configs of change detection have the library's own scope."""
+    code = (
+        'import sys\n'
+        'from mmengine.registry import init_default_scope\n'
+        'from mamba_dense.registry import DATASETS\n'
+        "init_default_scope('mamba_dense')\n"
+        "DATASETS.build({'type': 'mamba_dense.ChangeScenes', 'task': 'bcd', 'length': 1})\n"
+        "print(*(f'mamba_dense.{task}' in sys.modules for task in ('detection', 'medical')))"
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-2:] == ['False', 'False']
