@@ -205,7 +205,7 @@ def run_pictures(args: argparse.Namespace, model: nn.Module, source: Path) -> in
 
 
 def main() -> int:
-    """0: all predicted; 1: a picture failed, or nothing could be done, with the reason."""
+    """0: all predicted; 1: a picture failed, or nothing could be done; 130: stopped by hand."""
     args = parse_args()
     logging.basicConfig(level=logging.WARNING, format='%(levelname)s %(message)s')
     if args.list:
@@ -216,6 +216,9 @@ def main() -> int:
     except (ValueError, OSError, KeyError, ModuleNotFoundError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print('\nstopped; the same command goes on with rasters where it was', file=sys.stderr)
+        return 130
 
 
 if __name__ == '__main__':

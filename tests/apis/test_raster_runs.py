@@ -69,6 +69,7 @@ def test_killed_in_the_middle(root, network, pair, unbroken, tmp_path):
     assert not any((out / name).exists() for name in RESULTS)
     # a file that a write left half done is not taken for a result
     (seen / '.tile_5_5.npy.1-0000.part').write_bytes(b'half')
+    (out / '.change.tif.1-0000.part').write_bytes(b'half')
     steps = []
     done = infer_change_raster(
         init_model(*network, 'cpu'), *pair, out, OPTIONS, lambda at, total: steps.append(at)
@@ -103,6 +104,21 @@ def infer(root, monkeypatch, capsys):
         return tool['main'](), capsys.readouterr().err
 
     return call
+
+
+def test_stopped_while_the_results_are_written(network, pair, unbroken, tmp_path, monkeypatch):
+    model = init_model(*network, 'cpu')
+    with monkeypatch.context() as patch, pytest.raises(OSError, match='full'):
+
+        def full(*_words):
+            raise OSError('the disk is full')
+
+        patch.setattr('mamba_dense.apis.raster_change.write_geojson', full)
+        infer_change_raster(model, *pair, tmp_path, OPTIONS)
+    steps = []
+    infer_change_raster(model, *pair, tmp_path, OPTIONS, lambda at, _total: steps.append(at))
+    assert not steps  # nothing is predicted again
+    assert contents(tmp_path) == unbroken
 
 
 def test_command_refusals(infer, network, pair, tmp_path):
