@@ -310,8 +310,9 @@ class _Work:
 
     def write(self, out: Path) -> tuple[tuple[Path, ...], tuple[Mapping[str, str], ...], int]:
         """All results from the finished bands: files, rows of the table, number of outlines."""
-        for stale in (path for name in self.outputs for path in out.glob(f'.{name}*.part')):
-            stale.unlink()  # half of a GeoTIFF, of a run killed as it wrote; none other is at work
+        for name in (*self.outputs, 'statistics', 'changes'):
+            for stale in out.glob(f'.{name}*.part'):
+                stale.unlink()  # of a run killed as it wrote; no other is at work
         files, first = [], len(self.outputs)
         paint = colours(self.model)
         theme = Theme.of(self.model)

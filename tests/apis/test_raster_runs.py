@@ -69,7 +69,8 @@ def test_killed_in_the_middle(root, network, pair, unbroken, tmp_path):
     assert not any((out / name).exists() for name in RESULTS)
     # a file that a write left half done is not taken for a result
     (seen / '.tile_5_5.npy.1-0000.part').write_bytes(b'half')
-    (out / '.change.tif.1-0000.part').write_bytes(b'half')
+    for name in RESULTS:
+        (out / f'.{name}.1-0000.part').write_bytes(b'half')
     steps = []
     done = infer_change_raster(
         init_model(*network, 'cpu'), *pair, out, OPTIONS, lambda at, total: steps.append(at)
