@@ -3,7 +3,7 @@
 # TORCH=torch==2.12.1  another torch     WORKERS=4   test processes      TESTS=tests/routes
 
 PYTHON ?= python3
-EXTRAS ?= seg,det,medical,change,dev
+EXTRAS ?= seg,det,medical,change,cluster,dev
 TORCH ?= torch==2.13.0
 WORKERS ?= auto
 TESTS ?= tests
