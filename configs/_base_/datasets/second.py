@@ -1,44 +1,7 @@
 # SECOND, 512x512, land cover as class numbers; the recipe of ChangeMamba's authors
-train_pipeline = [
-    dict(type='mamba_dense.LoadDates'),
-    dict(type='mamba_dense.LoadChangeLabels'),
-    dict(type='mamba_dense.ChangeCrop', size=(256, 256), limit=0.75, tries=10),
-    dict(type='mmseg.RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='mmseg.RandomFlip', prob=0.5, direction='vertical'),
-    dict(type='mamba_dense.QuarterTurn', turns=(1, 2, 3)),
-    dict(type='mamba_dense.PackChange'),
-]
-test_pipeline = [
-    dict(type='mamba_dense.LoadDates'),
-    dict(type='mamba_dense.LoadChangeLabels'),
-    dict(type='mamba_dense.PackChange'),
-]
-train_dataloader = dict(
-    batch_size=16,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        type='mamba_dense.ChangeFolder',
-        data_root='data/second/train',
-        layout='changemamba',
-        task='scd',
-        pipeline=train_pipeline,
-    ),
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='mamba_dense.ChangeFolder',
-        data_root='data/second/test',
-        layout='changemamba',
-        task='scd',
-        pipeline=test_pipeline,
-    ),
-)
+_base_ = './change_authors.py'
+train_dataloader = dict(dataset=dict(data_root='data/second/train', task='scd'))
+val_dataloader = dict(dataset=dict(data_root='data/second/test', task='scd'))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='mamba_dense.SemanticChangeMetric')
 test_evaluator = val_evaluator

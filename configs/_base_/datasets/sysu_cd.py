@@ -1,44 +1,7 @@
 # SYSU-CD, 256x256; the recipe of ChangeMamba's authors
-train_pipeline = [
-    dict(type='mamba_dense.LoadDates'),
-    dict(type='mamba_dense.LoadChangeLabels'),
-    dict(type='mamba_dense.ChangeCrop', size=(256, 256), limit=0.75, tries=10),
-    dict(type='mmseg.RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='mmseg.RandomFlip', prob=0.5, direction='vertical'),
-    dict(type='mamba_dense.QuarterTurn', turns=(1, 2, 3)),
-    dict(type='mamba_dense.PackChange'),
-]
-test_pipeline = [
-    dict(type='mamba_dense.LoadDates'),
-    dict(type='mamba_dense.LoadChangeLabels'),
-    dict(type='mamba_dense.PackChange'),
-]
-train_dataloader = dict(
-    batch_size=16,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        type='mamba_dense.ChangeFolder',
-        data_root='data/sysu-cd/train',
-        layout='changemamba',
-        task='bcd',
-        pipeline=train_pipeline,
-    ),
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='mamba_dense.ChangeFolder',
-        data_root='data/sysu-cd/test',
-        layout='changemamba',
-        task='bcd',
-        pipeline=test_pipeline,
-    ),
-)
+_base_ = './change_authors.py'
+train_dataloader = dict(dataset=dict(data_root='data/sysu-cd/train', task='bcd'))
+val_dataloader = dict(dataset=dict(data_root='data/sysu-cd/test', task='bcd'))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='mamba_dense.BinaryChangeMetric')
 test_evaluator = val_evaluator

@@ -1,45 +1,17 @@
 # xBD, 1024x1024, its training images cut into the tiles that the list names; the authors' recipe
-train_pipeline = [
-    dict(type='mamba_dense.LoadDates'),
-    dict(type='mamba_dense.LoadChangeLabels'),
-    dict(type='mamba_dense.ChangeCrop', size=(256, 256), limit=0.75, tries=10),
-    dict(type='mmseg.RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='mmseg.RandomFlip', prob=0.5, direction='vertical'),
-    dict(type='mamba_dense.QuarterTurn', turns=(1, 2, 3)),
-    dict(type='mamba_dense.PackChange'),
-]
-test_pipeline = [
-    dict(type='mamba_dense.LoadDates'),
-    dict(type='mamba_dense.LoadChangeLabels'),
-    dict(type='mamba_dense.PackChange'),
-]
+_base_ = './change_authors.py'
 train_dataloader = dict(
-    batch_size=16,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
-        type='mamba_dense.ChangeFolder',
         data_root='data/xbd/train',
         layout='xbd-tiles',
         task='bda',
         names='data/xbd/train_list.txt',
-        pipeline=train_pipeline,
-    ),
+    )
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='mamba_dense.ChangeFolder',
-        data_root='data/xbd/test',
-        layout='xbd',
-        task='bda',
-        names='data/xbd/test_list.txt',
-        pipeline=test_pipeline,
-    ),
+        data_root='data/xbd/test', layout='xbd', task='bda', names='data/xbd/test_list.txt'
+    )
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(type='mamba_dense.DamageMetric')
