@@ -8,6 +8,14 @@ from torch import Tensor, nn
 from mamba_dense.bricks import batch_norms
 from tests.conditioning import smooth_image
 
+# networks whose own gradients are beyond float16 and, in float32, 2e5 times their size off float64:
+# MHS-VM's fusion divides by how far four routes differ, which is next to nothing at the start
+STEEP = {'MHSVM'}
+
+
+def steep(model: nn.Module) -> bool:
+    return type(model).__name__ in STEEP
+
 
 def image(model: nn.Module, height: int = 64, width: int = 64, batch: int = 1) -> Tensor:
     generator = torch.Generator().manual_seed(height * 1000 + width)
@@ -160,19 +168,11 @@ def check_autocast(model: nn.Module, x: Tensor, dtype: torch.dtype) -> None:
         model.train()
         outputs = model(x)
         loss = total(tuple(y.float() for y in outputs))
-    # as a gradient scaler does in float16: down until everything is finite
-    scales = (1.0, 2.0**-8, 2.0**-16, 2.0**-24) if dtype == torch.float16 else (1.0,)
-    for scale in scales:
-        model.zero_grad()
-        (loss * scale).backward(retain_graph=True)
-        infinite = [
-            name
-            for name, p in model.named_parameters()
-            if p.requires_grad and not torch.isfinite(p.grad).all()
-        ]
-        if not infinite:
-            break
-    assert not infinite
+    # there a gradient scaler has to go below 1
+    (loss * 2.0**-16 if steep(model) and dtype == torch.float16 else loss).backward()
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            assert torch.isfinite(p.grad).all(), name
 
 
 def check_compile(
@@ -191,16 +191,14 @@ def check_compile(
       nothing (1e-16 of the largest), what is computed is rounding (up to 2e-6 of the largest in
       eager VSSD). Those below 1e-3 of the largest may be as far from float64 as eager times two.
 
-    With these eager is within 2e-5 of float64 in every parameter that matters. Where eager misses
-    float64 by more than 1e-2 all the same, float32 says nothing of the gradient, and both programs
-    run in float64 (MHS-VM: its fusion divides by how far four routes differ).
+    With these eager is within 2e-5 of float64 in every parameter that matters. Of a network in
+    `STEEP` float32 says nothing, and both programs run in float64.
     """
     wake(model).train()
     x = smooth_image(model, 1, model.in_channels, height, width)
     exact = gradients(copy.deepcopy(model).double(), x.double())
     want = gradients(model, x)
-    learnt = {name: grad for name, grad in exact.items() if grad is not None}
-    if any((want[n] - g).abs().max() > 1e-2 * g.abs().max() for n, g in learnt.items()):
+    if steep(model):
         model, x, want = model.double(), x.double(), exact
     largest = max(float(grad.abs().max()) for grad in want.values() if grad is not None)
     floor = 1e-3 * largest if batch_norms(model) else 1e-6

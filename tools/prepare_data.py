@@ -10,7 +10,13 @@ from mamba_dense.engine.files import DataError
 from mamba_dense.engine.guards import find_guard
 
 # bundled data set -> the task whose package writes it
-SAMPLES = {'nuclei': 'segmentation', 'nuclei_instances': 'detection', 'trees': 'detection'}
+SAMPLES = {
+    'nuclei': 'segmentation',
+    'nuclei_instances': 'detection',
+    'trees': 'detection',
+    'brain_slices': 'medical',
+    'brain_slices_disturbed': 'medical',
+}
 
 
 def parse_args() -> argparse.Namespace:

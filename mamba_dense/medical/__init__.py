@@ -2,7 +2,6 @@
 
 from mamba_dense.medical.losses import BceDiceLoss, CeDiceLoss
 from mamba_dense.medical.metrics import PooledScores
-from mamba_dense.medical.network import NetworkHead, WholeImage
 from mamba_dense.medical.transforms import MinMaxIntensity
 from mamba_dense.medical.unet import MHSUNetHead, VMUNet, VMUNetHead
 
@@ -11,9 +10,7 @@ __all__ = [
     'CeDiceLoss',
     'MHSUNetHead',
     'MinMaxIntensity',
-    'NetworkHead',
     'PooledScores',
     'VMUNet',
     'VMUNetHead',
-    'WholeImage',
 ]

@@ -1,16 +1,11 @@
-"""The bundled brain: its parts for training and validation, as it is and disturbed, and slices.
+"""The bundled brain: its parts for training and validation, as it is and disturbed.
 
 Axis 1 runs from the back of the head to the front. The front 70 % train and the rear 30 % validate:
 left and right are mirror images in this template, so that a split between them would leak.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 import nibabel
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
 from mamba_dense import samples
@@ -75,38 +70,3 @@ def two_thresholds(image: np.ndarray, labels: np.ndarray) -> tuple[float, float]
             white = 2 * above[2, j] / (above[:, j].sum() + size[1])
             best = max(best, ((grey + white) / 2, steps[i], steps[j]))
     return float(best[1]), float(best[2])
-
-
-def _as_it_is(image: np.ndarray) -> np.ndarray:
-    return image
-
-
-VARIANTS: Mapping[str, Any] = {
-    'brain_slices': _as_it_is,
-    'brain_slices_disturbed': disturbed,
-}
-
-
-def write_slices(name: str, out: str | Path) -> Path:
-    """Write the slices of both parts in mmseg's layout, img_dir and ann_dir of PNGs; `out`.
-
-    Args:
-        name: one of `VARIANTS`.
-        out: folder to write to.
-
-    Raises:
-        ValueError: unknown name; lists what is known.
-    """
-    if name not in VARIANTS:
-        raise ValueError(f'name={name!r} is not a brain sample; known: {", ".join(VARIANTS)}')
-    out = Path(out)
-    image, labels = read_brain()
-    image = VARIANTS[name](image).round().astype(np.uint8)
-    for subset, slab in slabs(image.shape[1]).items():
-        for folder, volume in (('img_dir', image), ('ann_dir', labels)):
-            target = out / folder / subset
-            target.mkdir(parents=True, exist_ok=True)
-            for y in range(slab.start, slab.stop):
-                # rows from top to bottom
-                Image.fromarray(volume[:, y, ::-1].T).save(target / f'y{y:03d}.png')
-    return out

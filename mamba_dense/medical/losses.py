@@ -42,29 +42,39 @@ def _at_least_single(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-@MODELS.register_module()
-class BceDiceLoss(nn.Module):
-    """Binary cross entropy and Dice of one foreground (VM-UNet's loss on ISIC, arXiv 2402.02491).
+class _PixelDiceLoss(nn.Module):
+    """A weighted sum of a loss of each pixel, averaged, and a Dice loss; `SMOOTH` is the Dice's."""
 
-    Args:
-        bce_weight, dice_weight: of the two terms.
-        smooth: of the Dice term.
-        loss_name: key of the result; begins with `loss`.
-    """
+    SMOOTH: float
 
     def __init__(
         self,
         *,
-        bce_weight: float = 1.0,
+        pixel_weight: float = 1.0,
         dice_weight: float = 1.0,
-        smooth: float = 1.0,
-        loss_name: str = 'loss_bce_dice',
+        loss_name: str = 'loss_pixel_dice',
     ):
         super().__init__()
-        self.bce_weight = bce_weight
+        self.pixel_weight = pixel_weight
         self.dice_weight = dice_weight
-        self.smooth = smooth
         self.loss_name = loss_name
+
+    def _sum(self, each: Tensor, valid: Tensor, weight: Tensor | None, dice: Tensor) -> Tensor:
+        """`each` pixel's loss where `valid`, times its `weight`, and `dice`: a scalar."""
+        each = each * valid if weight is None else each * valid * weight
+        return self.pixel_weight * each.sum() / valid.sum().clamp(min=1) + self.dice_weight * dice
+
+
+@MODELS.register_module()
+class BceDiceLoss(_PixelDiceLoss):
+    """Binary cross entropy and Dice of one foreground (VM-UNet's loss on ISIC, arXiv 2402.02491).
+
+    Args:
+        pixel_weight, dice_weight: of the cross entropy and of the Dice term.
+        loss_name: key of the result; begins with `loss`.
+    """
+
+    SMOOTH = 1.0
 
     def forward(
         self,
@@ -93,37 +103,21 @@ class BceDiceLoss(nn.Module):
         valid = torch.ones_like(logits) if ignore_index is None else (label != ignore_index)
         valid = valid.to(logits.dtype)
         target = label.to(logits.dtype) * valid
-        each = F.binary_cross_entropy_with_logits(logits, target, reduction='none') * valid
-        if weight is not None:
-            each = each * weight
-        bce = each.sum() / valid.sum().clamp(min=1)
-        dice = binary_dice(logits.sigmoid(), target, valid, self.smooth)
-        return self.bce_weight * bce + self.dice_weight * dice
+        each = F.binary_cross_entropy_with_logits(logits, target, reduction='none')
+        dice = binary_dice(logits.sigmoid(), target, valid, self.SMOOTH)
+        return self._sum(each, valid, weight, dice)
 
 
 @MODELS.register_module()
-class CeDiceLoss(nn.Module):
+class CeDiceLoss(_PixelDiceLoss):
     """Cross entropy and Dice of all classes (VM-UNet's loss on Synapse, arXiv 2402.02491).
 
     Args:
-        ce_weight, dice_weight: of the two terms.
-        smooth: of the Dice term.
+        pixel_weight, dice_weight: of the cross entropy and of the Dice term.
         loss_name: key of the result; begins with `loss`.
     """
 
-    def __init__(
-        self,
-        *,
-        ce_weight: float = 1.0,
-        dice_weight: float = 1.0,
-        smooth: float = 1e-5,
-        loss_name: str = 'loss_ce_dice',
-    ):
-        super().__init__()
-        self.ce_weight = ce_weight
-        self.dice_weight = dice_weight
-        self.smooth = smooth
-        self.loss_name = loss_name
+    SMOOTH = 1e-5
 
     def forward(
         self,
@@ -154,11 +148,8 @@ class CeDiceLoss(nn.Module):
         if ignore_index is not None:
             valid = label != ignore_index
         label = torch.where(valid, label, 0)
-        each = F.cross_entropy(logits, label, reduction='none') * valid
-        if weight is not None:
-            each = each * weight
-        ce = each.sum() / valid.sum().clamp(min=1)
+        each = F.cross_entropy(logits, label, reduction='none')
         mask = valid.unsqueeze(1).to(logits.dtype)
         target = F.one_hot(label, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
-        dice = class_dice(logits.softmax(1) * mask, target * mask, self.smooth)
-        return self.ce_weight * ce + self.dice_weight * dice
+        dice = class_dice(logits.softmax(1) * mask, target * mask, self.SMOOTH)
+        return self._sum(each, valid, weight, dice)

@@ -167,10 +167,10 @@ def build_scores(record: Record) -> Subject:
         cases = [case_scores(found == i, truth == i) for i in classes]
         values = {
             'bce': BceDiceLoss(dice_weight=0.0)(*binary),
-            'dice': BceDiceLoss(bce_weight=0.0)(*binary),
+            'dice': BceDiceLoss(pixel_weight=0.0)(*binary),
             'bce_dice_wb1_wd1': BceDiceLoss()(*binary),
             'ce': CeDiceLoss(dice_weight=0.0)(logits, label),
-            'ndice_softmax': CeDiceLoss(ce_weight=0.0)(logits, label),
+            'ndice_softmax': CeDiceLoss(pixel_weight=0.0)(logits, label),
             'ce_dice_w1_1': CeDiceLoss()(logits, label),
             'metric_miou': counts.iou,
             'metric_f1_or_dsc': counts.dice,

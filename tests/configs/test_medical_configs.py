@@ -58,8 +58,8 @@ def test_small_config_trains_a_step(path):
     sample.set_metainfo({'ori_shape': (64, 64), 'img_shape': (64, 64)})
     data = {'inputs': [torch.rand(3, 64, 64) * 255] * 2, 'data_samples': [sample] * 2}
     losses = model(**model.data_preprocessor(data, training=True), mode='loss')
-    losses['decode.loss_bce_dice'].backward()
-    assert torch.isfinite(losses['decode.loss_bce_dice'])
+    losses['decode.loss_pixel_dice'].backward()
+    assert torch.isfinite(losses['decode.loss_pixel_dice'])
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
     with torch.no_grad():
         found = model.eval().test_step(

@@ -7,7 +7,8 @@ from PIL import Image
 pytest.importorskip('mmseg', reason='needs the extra medical')
 pytest.importorskip('monai', reason='needs the extra medical')
 
-from mamba_dense.medical.brain import disturbed, read_brain, slabs, two_thresholds, write_slices
+from mamba_dense.medical.brain import disturbed, read_brain, slabs, two_thresholds
+from mamba_dense.medical.prepare import write_sample
 from mamba_dense.medical.scores import Counts
 
 
@@ -40,7 +41,7 @@ def test_disturbance_is_a_function_of_its_seed():
 
 
 def test_slices_are_the_volume(tmp_path):
-    write_slices('brain_slices', tmp_path)
+    write_sample('brain_slices', tmp_path)
     image, labels = read_brain()
     for folder, volume in (('img_dir', image), ('ann_dir', labels)):
         counts = {
@@ -53,4 +54,4 @@ def test_slices_are_the_volume(tmp_path):
 
 def test_unknown_name():
     with pytest.raises(ValueError, match='known: brain_slices, brain_slices_disturbed'):
-        write_slices('heart', '/nowhere')
+        write_sample('heart', '/nowhere')

@@ -15,14 +15,14 @@ def test_binary_by_hand():
     """Two pixels at 1/2, one of them foreground: ln 2, and a Dice of (1 + 1) / (1 + 1 + 1)."""
     logits, label = torch.zeros(1, 1, 1, 2), torch.tensor([[[0, 1]]])
     assert float(BceDiceLoss(dice_weight=0)(logits, label)) == pytest.approx(math.log(2))
-    assert float(BceDiceLoss(bce_weight=0)(logits, label)) == pytest.approx(1 - 2 / 3)
+    assert float(BceDiceLoss(pixel_weight=0)(logits, label)) == pytest.approx(1 - 2 / 3)
 
 
 def test_classes_by_hand():
     """Two classes at 1/2 each: cross entropy ln 2, Dice 2 * 0.5 / (0.25 * 2 + 1) for each."""
     logits, label = torch.zeros(1, 2, 1, 2), torch.tensor([[[0, 1]]])
     assert float(CeDiceLoss(dice_weight=0)(logits, label)) == pytest.approx(math.log(2))
-    assert float(CeDiceLoss(ce_weight=0)(logits, label)) == pytest.approx(1 - 1 / 1.5, rel=1e-4)
+    assert float(CeDiceLoss(pixel_weight=0)(logits, label)) == pytest.approx(1 - 1 / 1.5, rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -4,28 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from mamba_dense.reference.compare import TOLERANCE, has_table, verify
+from mamba_dense.reference.compare import TOLERANCE, has_table, targets, verify
 from mamba_dense.reference.record import read_record
+from mamba_dense.reference.subject import UnsupportedError
 
 GOLDEN = Path(__file__).resolve().parents[1] / 'golden'
 # records of a family without a table serve other tests, such as those of the routes
 RECORDS = [path for path in sorted(GOLDEN.glob('*/*.json')) if has_table(path.parent.name)]
 
 
-# what families stand on besides torch
-FRAMEWORKS = {
-    'changemamba': 'mmseg',
-    'fer_yolo_mamba': 'mmdet',
-    'mamba_yolo': 'mmdet',
-    'mhs_vm': 'monai',
-    'vm_unet': 'monai',
-}
-
-
 @pytest.mark.parametrize('path', RECORDS, ids=lambda path: f'{path.parent.name}/{path.stem}')
 def test_record(path):
-    if path.parent.name in FRAMEWORKS:
-        pytest.importorskip(FRAMEWORKS[path.parent.name])
+    try:
+        targets(path.parent.name)
+    except UnsupportedError as error:  # stands on a framework of an extra that is not installed
+        pytest.skip(str(error))
     outcome = verify(read_record(path))
     assert outcome.status == 'OK', outcome.reasons
     assert outcome.error <= TOLERANCE

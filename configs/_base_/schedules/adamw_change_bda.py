@@ -1,22 +1,5 @@
-# ChangeMamba's recipe: 50000 iterations of 16 pairs, weight decay on everything, no warm-up
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=5e-3),
-)
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=50000, val_interval=750)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(
-        type='CheckpointHook',
-        by_epoch=False,
-        interval=750,
-        max_keep_ckpts=2,
-        save_best='damage/f1_oa',
-        rule='greater',
-    ),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
-)
+# building damage: 50000 iterations of 16 pairs, ten times the decay
+_base_ = './adamw_change.py'
+optim_wrapper = dict(optimizer=dict(weight_decay=5e-3))
+train_cfg = dict(val_interval=750)
+default_hooks = dict(checkpoint=dict(interval=750, save_best='damage/f1_oa'))
