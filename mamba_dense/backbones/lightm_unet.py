@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..bricks import MAX_POOL, DropPath, SeparableConv
+from ..bricks import MAX_POOL, ChannelFirstGroupNorm, DropPath, SeparableConv
 from ..mixers import CausalMixer
 from ..registry import MODELS
 from ..weights import KeyMap
@@ -81,9 +81,9 @@ class Block(nn.Module):
 
     def __init__(self, dim: int, state: int = 16, drop_path: float = 0.0):
         super().__init__()
-        self.norm1 = nn.GroupNorm(GROUPS, dim)
+        self.norm1 = ChannelFirstGroupNorm(GROUPS, dim)
         self.layer1 = MambaLayer(dim, dim, state)
-        self.norm2 = nn.GroupNorm(GROUPS, dim)
+        self.norm2 = ChannelFirstGroupNorm(GROUPS, dim)
         self.layer2 = MambaLayer(dim, dim, state)
         self.drop_path = DropPath(drop_path)
 

@@ -13,7 +13,7 @@ from .inverted_residual import InvertedResidual
 from .local_block import GatedConvMlp, LocalBlock
 from .mixer_block import MixerBlock
 from .mlp import Mlp
-from .norm import ChannelFirstLayerNorm, RMSNorm
+from .norm import ChannelFirstGroupNorm, ChannelFirstLayerNorm, RMSNorm
 from .pyramid import FeaturePyramid, SimpleFeaturePyramid
 from .residual_stem import InvertedDownsample, ResidualConvStem
 from .rotary import rotary_tables, rotate
@@ -25,6 +25,7 @@ from .wavelet import Haar, haar_filters
 __all__ = [
     'CONV',
     'CausalConv1d',
+    'ChannelFirstGroupNorm',
     'ChannelFirstLayerNorm',
     'ChannelLastConv2d',
     'ConvDownsample',

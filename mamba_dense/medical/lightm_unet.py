@@ -11,7 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mamba_dense.bricks import CONV, INTERPOLATION, SeparableConv, check_spatial_dims
+from mamba_dense.bricks import (
+    CONV,
+    INTERPOLATION,
+    ChannelFirstGroupNorm,
+    SeparableConv,
+    check_spatial_dims,
+)
 from mamba_dense.registry import MODELS
 from mamba_dense.weights import KeyMap
 
@@ -30,10 +36,10 @@ class UpBlock(nn.Module):
 
     def __init__(self, spatial_dims: int, dim: int):
         super().__init__()
-        self.norm1 = nn.GroupNorm(GROUPS, dim)
+        self.norm1 = ChannelFirstGroupNorm(GROUPS, dim)
         self.conv = SeparableConv(spatial_dims, dim, dim, 3)
         self.skip_scale = nn.Parameter(torch.ones(1))
-        self.norm2 = nn.GroupNorm(GROUPS, dim)
+        self.norm2 = ChannelFirstGroupNorm(GROUPS, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, *spatial) to the same shape."""
@@ -117,7 +123,7 @@ class LightMDecoder(nn.Module):
             UpStage(spatial_dims, widths[-1 - i], widths[-2 - i], depth)
             for i, depth in enumerate(depths)
         )
-        self.norm = nn.GroupNorm(GROUPS, widths[0])
+        self.norm = ChannelFirstGroupNorm(GROUPS, widths[0])
         self.classify = SeparableConv(spatial_dims, widths[0], num_classes, 1, bias=True)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
