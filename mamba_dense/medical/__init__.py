@@ -4,6 +4,7 @@ from mamba_dense.medical.decoder_head import DecoderHead
 from mamba_dense.medical.lightm_unet import LightMDecoder
 from mamba_dense.medical.losses import BceDiceLoss, CeDiceLoss
 from mamba_dense.medical.metrics import PooledScores
+from mamba_dense.medical.nnunet_loss import NnUNetLoss
 from mamba_dense.medical.transforms import MinMaxIntensity
 from mamba_dense.medical.unet import MHSUNetHead, VMUNet, VMUNetHead
 
@@ -14,6 +15,7 @@ __all__ = [
     'LightMDecoder',
     'MHSUNetHead',
     'MinMaxIntensity',
+    'NnUNetLoss',
     'PooledScores',
     'VMUNet',
     'VMUNetHead',
