@@ -13,16 +13,19 @@ from .inverted_residual import InvertedResidual
 from .local_block import GatedConvMlp, LocalBlock
 from .mixer_block import MixerBlock
 from .mlp import Mlp
-from .norm import ChannelFirstLayerNorm, RMSNorm
+from .norm import ChannelFirstGroupNorm, ChannelFirstLayerNorm, RMSNorm
 from .pyramid import FeaturePyramid, SimpleFeaturePyramid
 from .residual_stem import InvertedDownsample, ResidualConvStem
 from .rotary import rotary_tables, rotate
+from .spatial import CONV, INTERPOLATION, MAX_POOL, SeparableConv, check_spatial_dims
 from .squeeze_excite import SqueezeExcite
 from .statistics import batch_norms, held_statistics
 from .wavelet import Haar, haar_filters
 
 __all__ = [
+    'CONV',
     'CausalConv1d',
+    'ChannelFirstGroupNorm',
     'ChannelFirstLayerNorm',
     'ChannelLastConv2d',
     'ConvDownsample',
@@ -38,9 +41,11 @@ __all__ = [
     'FeaturePyramid',
     'GatedConvMlp',
     'Haar',
+    'INTERPOLATION',
     'InvertedDownsample',
     'InvertedResidual',
     'LocalBlock',
+    'MAX_POOL',
     'MixerBlock',
     'Mlp',
     'PatchEmbed',
@@ -49,10 +54,12 @@ __all__ = [
     'PooledPyramid',
     'RMSNorm',
     'ResidualConvStem',
+    'SeparableConv',
     'SimpleFeaturePyramid',
     'SpaceToDepth',
     'SqueezeExcite',
     'batch_norms',
+    'check_spatial_dims',
     'haar_filters',
     'held_statistics',
     'rotary_tables',

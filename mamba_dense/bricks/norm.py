@@ -31,3 +31,15 @@ class ChannelFirstLayerNorm(nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) to the same shape, in torch's channels_last format."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class ChannelFirstGroupNorm(nn.GroupNorm):
+    """`nn.GroupNorm` over contiguous maps.
+
+    The backward pass of torch's (2.13, CPU) ends the process where a channels_last map itself wants
+    no gradient but the norm's weights do, as behind a frozen stage.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, *spatial) to the same shape, contiguous."""
+        return super().forward(x.contiguous())
