@@ -2,6 +2,7 @@
 
 from .efficientvim import EfficientViM
 from .efficientvmamba import EfficientVMamba
+from .lightm_unet import LightMEncoder
 from .mamba_yolo import MambaYOLO
 from .mambaout import MambaOut
 from .mhs_vm import MHSVM
@@ -15,6 +16,7 @@ from .vssd import VSSD
 __all__ = [
     'EfficientVMamba',
     'EfficientViM',
+    'LightMEncoder',
     'MHSVM',
     'MSVMamba',
     'MambaOut',

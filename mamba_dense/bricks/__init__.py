@@ -17,11 +17,13 @@ from .norm import ChannelFirstLayerNorm, RMSNorm
 from .pyramid import FeaturePyramid, SimpleFeaturePyramid
 from .residual_stem import InvertedDownsample, ResidualConvStem
 from .rotary import rotary_tables, rotate
+from .spatial import CONV, INTERPOLATION, MAX_POOL, SeparableConv, check_spatial_dims
 from .squeeze_excite import SqueezeExcite
 from .statistics import batch_norms, held_statistics
 from .wavelet import Haar, haar_filters
 
 __all__ = [
+    'CONV',
     'CausalConv1d',
     'ChannelFirstLayerNorm',
     'ChannelLastConv2d',
@@ -38,9 +40,11 @@ __all__ = [
     'FeaturePyramid',
     'GatedConvMlp',
     'Haar',
+    'INTERPOLATION',
     'InvertedDownsample',
     'InvertedResidual',
     'LocalBlock',
+    'MAX_POOL',
     'MixerBlock',
     'Mlp',
     'PatchEmbed',
@@ -49,10 +53,12 @@ __all__ = [
     'PooledPyramid',
     'RMSNorm',
     'ResidualConvStem',
+    'SeparableConv',
     'SimpleFeaturePyramid',
     'SpaceToDepth',
     'SqueezeExcite',
     'batch_norms',
+    'check_spatial_dims',
     'haar_filters',
     'held_statistics',
     'rotary_tables',

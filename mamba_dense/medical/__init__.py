@@ -1,6 +1,7 @@
 """Medical segmentation: U-shaped networks, losses and scores; 2-D over mmseg."""
 
 from mamba_dense.medical.decoder_head import DecoderHead
+from mamba_dense.medical.lightm_unet import LightMDecoder
 from mamba_dense.medical.losses import BceDiceLoss, CeDiceLoss
 from mamba_dense.medical.metrics import PooledScores
 from mamba_dense.medical.nnunet_loss import NnUNetLoss
@@ -11,6 +12,7 @@ __all__ = [
     'BceDiceLoss',
     'CeDiceLoss',
     'DecoderHead',
+    'LightMDecoder',
     'MHSUNetHead',
     'MinMaxIntensity',
     'NnUNetLoss',

@@ -2,6 +2,7 @@
 
 from .attention import SelfAttention
 from .bidirectional import BidirectionalMixer
+from .causal import CausalMixer
 from .es2d import ES2D
 from .gated_conv import GatedConv
 from .gelu_ss2d import GeluSS2D
@@ -15,6 +16,7 @@ from .ss2d import SS2D, CascadeSS2D
 __all__ = [
     'BidirectionalMixer',
     'CascadeSS2D',
+    'CausalMixer',
     'ES2D',
     'GatedConv',
     'GeluSS2D',
