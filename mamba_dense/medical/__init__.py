@@ -7,6 +7,7 @@ from mamba_dense.medical.metrics import PooledScores
 from mamba_dense.medical.nnunet_loss import NnUNetLoss
 from mamba_dense.medical.transforms import MinMaxIntensity
 from mamba_dense.medical.unet import MHSUNetHead, VMUNet, VMUNetHead
+from mamba_dense.medical.xlstm_unet import XLSTMDecoder
 
 __all__ = [
     'BceDiceLoss',
@@ -19,4 +20,5 @@ __all__ = [
     'PooledScores',
     'VMUNet',
     'VMUNetHead',
+    'XLSTMDecoder',
 ]
