@@ -13,8 +13,7 @@ from .inverted_residual import InvertedResidual
 from .local_block import GatedConvMlp, LocalBlock
 from .mixer_block import MixerBlock
 from .mlp import Mlp
-from .norm import ChannelFirstGroupNorm, ChannelFirstLayerNorm, RMSNorm
-from .norm import ChannelFirstLayerNorm, OffsetLayerNorm, RMSNorm
+from .norm import ChannelFirstGroupNorm, ChannelFirstLayerNorm, OffsetLayerNorm, RMSNorm
 from .pyramid import FeaturePyramid, SimpleFeaturePyramid
 from .residual import ResidualBlock, init_he, residual_blocks
 from .residual_stem import InvertedDownsample, ResidualConvStem

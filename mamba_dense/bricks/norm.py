@@ -43,6 +43,8 @@ class ChannelFirstGroupNorm(nn.GroupNorm):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, *spatial) to the same shape, contiguous."""
         return super().forward(x.contiguous())
+
+
 class OffsetLayerNorm(nn.Module):
     """Layer norm over the last axis without bias, whose weight is stored as what it adds to 1.
 

@@ -47,8 +47,8 @@ def area_surface_dice(
     return float(found)
 
 
-# the organs of AMOS and FLARE22 by their numbers, from 1: tolerance in millimetres, and whether only
-# the slices that the reference labels are scored
+# the organs of AMOS and FLARE22 by their numbers, from 1: tolerance in millimetres, and whether
+# only the slices that the reference labels are scored
 ORGANS = {
     'liver': (5, False),
     'right kidney': (3, False),
