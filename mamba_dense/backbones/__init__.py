@@ -12,6 +12,7 @@ from .res_vmamba import ResVMamba
 from .vim import Vim
 from .vmamba import VMamba
 from .vssd import VSSD
+from .xlstm_unet import XLSTMEncoder
 
 __all__ = [
     'EfficientVMamba',
@@ -26,4 +27,5 @@ __all__ = [
     'VMamba',
     'VSSD',
     'Vim',
+    'XLSTMEncoder',
 ]

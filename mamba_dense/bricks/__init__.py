@@ -13,11 +13,12 @@ from .inverted_residual import InvertedResidual
 from .local_block import GatedConvMlp, LocalBlock
 from .mixer_block import MixerBlock
 from .mlp import Mlp
-from .norm import ChannelFirstGroupNorm, ChannelFirstLayerNorm, RMSNorm
+from .norm import ChannelFirstGroupNorm, ChannelFirstLayerNorm, OffsetLayerNorm, RMSNorm
 from .pyramid import FeaturePyramid, SimpleFeaturePyramid
+from .residual import ResidualBlock, init_he, residual_blocks
 from .residual_stem import InvertedDownsample, ResidualConvStem
 from .rotary import rotary_tables, rotate
-from .spatial import CONV, INTERPOLATION, MAX_POOL, SeparableConv, check_spatial_dims
+from .spatial import CONV, INTERPOLATION, MAX_POOL, SeparableConv, check_spatial_dims, per_axis
 from .squeeze_excite import SqueezeExcite
 from .statistics import batch_norms, held_statistics
 from .wavelet import Haar, haar_filters
@@ -48,11 +49,13 @@ __all__ = [
     'MAX_POOL',
     'MixerBlock',
     'Mlp',
+    'OffsetLayerNorm',
     'PatchEmbed',
     'PatchExpand',
     'PatchMerging',
     'PooledPyramid',
     'RMSNorm',
+    'ResidualBlock',
     'ResidualConvStem',
     'SeparableConv',
     'SimpleFeaturePyramid',
@@ -62,6 +65,9 @@ __all__ = [
     'check_spatial_dims',
     'haar_filters',
     'held_statistics',
+    'init_he',
+    'per_axis',
+    'residual_blocks',
     'rotary_tables',
     'rotate',
     'yolo_batch_norm',

@@ -1,9 +1,12 @@
 """The same part over images and over volumes: torch's classes by the number of spatial axes."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 MAX_POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+INSTANCE_NORM = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
 INTERPOLATION = {2: 'bilinear', 3: 'trilinear'}
 
 
@@ -16,6 +19,21 @@ def check_spatial_dims(spatial_dims: int) -> int:
     if spatial_dims not in CONV:
         raise ValueError(f'spatial_dims={spatial_dims!r} must be 2 (images) or 3 (volumes).')
     return spatial_dims
+
+
+def per_axis(name: str, value: int | Sequence[int], spatial_dims: int) -> tuple[int, ...]:
+    """A size of each axis: a number stands for all of them.
+
+    Raises:
+        ValueError: another number of sizes, or one below 1; `name` is what the error calls them.
+    """
+    sizes = (value,) * spatial_dims if isinstance(value, int) else tuple(value)
+    if len(sizes) != spatial_dims or min(sizes) < 1:
+        raise ValueError(
+            f'{name}={value!r} must be one number of at least 1, or {spatial_dims} of them, as '
+            f'spatial_dims={spatial_dims}.'
+        )
+    return sizes
 
 
 class SeparableConv(nn.Module):

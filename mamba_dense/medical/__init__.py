@@ -7,9 +7,11 @@ from mamba_dense.medical.lightm_unet import LightMDecoder
 from mamba_dense.medical.losses import BceDiceLoss, CeDiceLoss
 from mamba_dense.medical.metrics import PooledScores
 from mamba_dense.medical.nnunet_loss import NnUNetLoss
+from mamba_dense.medical.picture_metrics import InstanceF1, PresentScores
 from mamba_dense.medical.segmentor import VolumeSegmentor
 from mamba_dense.medical.transforms import MinMaxIntensity
 from mamba_dense.medical.unet import MHSUNetHead, VMUNet, VMUNetHead
+from mamba_dense.medical.xlstm_unet import XLSTMDecoder
 
 __all__ = [
     'BceDiceLoss',
@@ -17,12 +19,15 @@ __all__ = [
     'CaseScores',
     'CeDiceLoss',
     'DecoderHead',
+    'InstanceF1',
     'LightMDecoder',
     'MHSUNetHead',
     'MinMaxIntensity',
     'NnUNetLoss',
     'PooledScores',
+    'PresentScores',
     'VMUNet',
     'VMUNetHead',
     'VolumeSegmentor',
+    'XLSTMDecoder',
 ]

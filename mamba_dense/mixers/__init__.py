@@ -12,6 +12,7 @@ from .multi_receptive import MultiReceptiveMixer, NormedSS2D, WaveletScan
 from .multiscale import MultiScaleSS2D
 from .noncausal_ssd import NonCausalSSD
 from .ss2d import SS2D, CascadeSS2D
+from .vision_lstm import GroupedLinear, MatrixLSTM, MultiHeadNorm, VisionLSTM
 
 __all__ = [
     'BidirectionalMixer',
@@ -20,8 +21,11 @@ __all__ = [
     'ES2D',
     'GatedConv',
     'GeluSS2D',
+    'GroupedLinear',
     'HiddenStateMixer',
+    'MatrixLSTM',
     'MultiHeadMixer',
+    'MultiHeadNorm',
     'MultiHeadScan',
     'MultiReceptiveMixer',
     'MultiScaleSS2D',
@@ -30,6 +34,7 @@ __all__ = [
     'SS2D',
     'ScanHead',
     'SelfAttention',
+    'VisionLSTM',
     'WaveletScan',
     'gated_fusion',
 ]

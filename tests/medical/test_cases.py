@@ -14,7 +14,7 @@ from mamba_dense.engine.train import run, settle
 from mamba_dense.medical.cases import CaseDataset
 from mamba_dense.medical.patches import PLACES, draw_corner, patch_at, places
 
-from .volumes import SPACING, write_cases
+from .case_folder import SPACING, write_cases
 
 FLIP = dict(type='monai.transforms.RandFlipd', keys=['image', 'label'], prob=0.5, spatial_axis=0)
 NOISE = dict(type='monai.transforms.RandGaussianNoised', keys='image', prob=0.9, std=0.1)

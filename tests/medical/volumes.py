@@ -1,33 +1,59 @@
-"""Tiny cases in nnU-Net's raw layout, written for tests."""
+"""Tiny volumes in nnU-Net's raw layout, made for tests."""
 
 import nibabel
 import numpy as np
 
-from mamba_dense.medical.layout import write_dataset_json, write_splits
+from mamba_dense.medical.layout import write_dataset_json
 
-SPACING = (1.0, 1.5, 2.0)
+SHAPE = (8, 9, 7)
+CLASSES = ('background', 'x', 'y')
 
 
-def cube(shape, seed):
-    """An image (X, Y, Z) of noise with a brighter block, and the block's mask."""
-    random = np.random.default_rng(seed)
+def save(path, data, spacing=(1, 1, 2)):
+    """Write an array as NIfTI with these distances in mm."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(np.asarray(data), np.diag((*spacing, 1.0))), path)
+    return path
+
+
+def mask(shape=SHAPE, classes=3):
+    """A mask in which every class has a slab, thinner ones last."""
     labels = np.zeros(shape, np.uint8)
-    low = [random.integers(1, n // 3) for n in shape]
-    labels[tuple(slice(a, a + n // 2) for a, n in zip(low, shape, strict=True))] = 1
-    image = 100 + 10 * random.standard_normal(shape) + 60 * labels
-    return image.astype(np.float32), labels
+    for number in range(1, classes):
+        labels[shape[0] * number // classes :] = number
+    return labels
 
 
-def write_cases(root, names=('a', 'b', 'c'), shape=(12, 14, 10), masks=True):
-    """A folder whose last case validates."""
-    affine = np.diag([*SPACING, 1.0])
-    for folder in ('imagesTr', 'labelsTr'):
-        (root / folder).mkdir(parents=True)
-    for seed, name in enumerate(names):
-        image, labels = cube(shape, seed)
-        nibabel.save(nibabel.Nifti1Image(image, affine), root / 'imagesTr' / f'{name}_0000.nii.gz')
-        if masks:
-            nibabel.save(nibabel.Nifti1Image(labels, affine), root / 'labelsTr' / f'{name}.nii.gz')
-    write_dataset_json(root, channels=('MRI',), classes=('background', 'block'), cases=len(names))
-    write_splits(root, names[:-1], names[-1:])
+def image(labels, seed=0):
+    """An image whose classes differ in brightness; background of the outer planes is 0."""
+    noise = np.random.default_rng(seed).normal(0, 5, labels.shape)
+    values = (50 + 100 * labels + noise).clip(1).astype(np.float32)
+    values[:, :, [0, -1]] = 0
+    return values
+
+
+def raw_folder(root, cases=4, channels=('MRI',), spacing=(1, 1, 2), shape=SHAPE):
+    """Write so many cases a, b, c, ... with every class of `CLASSES` in each."""
+    for n in range(cases):
+        name, labels = chr(ord('a') + n), mask(shape)
+        for channel in range(len(channels)):
+            path = root / 'imagesTr' / f'{name}_{channel:04d}.nii.gz'
+            save(path, image(labels, seed=10 * n + channel), spacing)
+        save(root / 'labelsTr' / f'{name}.nii.gz', labels, spacing)
+    write_dataset_json(root, channels=channels, classes=CLASSES, cases=cases)
     return root
+
+
+def spoil(root):
+    """Make one case of each kind wrong in a folder of five: what the messages must say of each."""
+    (root / 'labelsTr' / 'a.nii.gz').unlink()
+    whole = (root / 'imagesTr' / 'b_0000.nii.gz').read_bytes()
+    (root / 'imagesTr' / 'b_0000.nii.gz').write_bytes(whole[: len(whole) // 2])
+    save(root / 'labelsTr' / 'c.nii.gz', mask() + 7)
+    save(root / 'labelsTr' / 'd.nii.gz', mask((4, 4, 4)))
+    return (
+        'a.nii.gz: missing, the mask of',
+        'b_0000.nii.gz: cannot be read',
+        'c.nii.gz: label 7, 8, 9 in',
+        'd.nii.gz: has the shape (4, 4, 4)',
+    )
