@@ -10,7 +10,7 @@ import torch
 pytest.importorskip('mmseg', reason='needs the extra medical')
 pytest.importorskip('monai', reason='needs the extra medical')
 
-from mamba_dense.medical.case_metrics import CaseScores, surface_dice
+from mamba_dense.medical.case_metrics import CaseScores
 from mamba_dense.medical.cases import Truth
 from mamba_dense.medical.preparation import Preparation
 from mamba_dense.medical.volume import Volume
@@ -102,14 +102,6 @@ def test_one_voxel_thick():
     labels = block(0, 1, shape=(1, 10, 8))
     values = evaluate(CaseScores(), [('a', scores_of(labels, 2), truth_of(labels))])
     assert values == {'Dice': 1.0, 'HD95': 0.0, 'NSD': 1.0}
-
-
-def test_surface_dice_knows_the_spacing():
-    """Two planes' width apart along Z is 6 mm there and 2 mm along X."""
-    first, along_x, along_z = (np.zeros((16, 16, 16), bool) for _ in range(3))
-    first[4:10, 4:10, 4:10] = along_x[6:12, 4:10, 4:10] = along_z[4:10, 4:10, 6:12] = True
-    assert surface_dice(along_x, first, 2.5, SPACING) == 1
-    assert surface_dice(along_z, first, 2.5, SPACING) < 0.9
 
 
 def test_refusals():
