@@ -23,6 +23,7 @@ from .change import is_change_detector
 from .images import ImageError, check_image, read_image, to_bytes
 from .instances import Instances, from_sample, is_detector
 from .large_image import count_tiles, predict_bands
+from .memory import free_memory
 from .models import find_model
 
 Image = str | Path | np.ndarray
@@ -192,7 +193,7 @@ def _infer_one(
     if tile is None:
         _check_memory(model, pixels.shape, name)
         scores = _segment(model, to_bytes(pixels, channels, limits, name))
-        return _decide(model, scores, keep_scores)
+        return decide(model, scores, keep_scores)
     if keep_scores:
         raise ValueError('keep_scores=True holds the scores of the whole picture; leave tile=None.')
 
@@ -240,13 +241,14 @@ def _scope(cfg: Config) -> Iterator[None]:
         yield
 
 
-def _test_dataset(cfg: Config) -> Mapping[str, Any]:
+def test_dataset(cfg: Config) -> Mapping[str, Any]:
+    """The data set of a config that tests, else the one that validates; empty without both."""
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
     return loader.get('dataset', {})
 
 
 def _dataset_meta(cfg: Config) -> dict[str, Any]:
-    dataset = _test_dataset(cfg)
+    dataset = test_dataset(cfg)
     meta: dict[str, Any] = {}
     if 'type' in dataset:
         with _scope(cfg):
@@ -258,7 +260,7 @@ def _dataset_meta(cfg: Config) -> dict[str, Any]:
 
 def _pipeline(cfg: Config, resize: bool) -> Compose:
     """The config's test transforms without those that load files."""
-    steps = cfg.get('test_pipeline') or _test_dataset(cfg).get('pipeline')
+    steps = cfg.get('test_pipeline') or test_dataset(cfg).get('pipeline')
     if steps is None:
         raise ValueError(
             f'{cfg.filename}: has neither test_pipeline nor test_dataloader.dataset.pipeline, '
@@ -315,7 +317,7 @@ def _sample(model: nn.Module, pixels: np.ndarray, resize: bool) -> Any:
     return model.test_step({'inputs': [data['inputs']], 'data_samples': [data['data_samples']]})[0]
 
 
-def _decide(model: nn.Module, scores: np.ndarray, keep_scores: bool = False) -> Prediction:
+def decide(model: nn.Module, scores: np.ndarray, keep_scores: bool = False) -> Prediction:
     """Class and confidence of each pixel from scores (classes, H, W)."""
     if scores.shape[0] == 1:
         threshold = getattr(model.decode_head, 'threshold', None) or 0.5
@@ -334,7 +336,7 @@ def _assemble(
     """One prediction of a picture of `shape` from the scores of its bands."""
     mask, confidence = None, np.empty(shape[:2], np.float32)
     for top, scores in bands:
-        part = _decide(model, scores)
+        part = decide(model, scores)
         if mask is None:
             mask = np.empty(shape[:2], part.mask.dtype)
         rows = slice(top, top + part.mask.shape[0])
@@ -348,7 +350,7 @@ def _check_memory(model: nn.Module, shape: tuple[int, ...], name: str) -> None:
     if device.type == 'cuda':
         free = torch.cuda.mem_get_info(device)[0]
     else:
-        free = _free_memory()
+        free = free_memory()
     classes = model.decode_head.out_channels
     need = _COPIES * 4 * classes * shape[0] * shape[1]
     if free is not None and need > free:
@@ -357,17 +359,6 @@ def _check_memory(model: nn.Module, shape: tuple[int, ...], name: str) -> None:
             f'{need / 1e9:.1f} GB at once, {free / 1e9:.1f} GB are free; predict it in tiles, '
             'for example tile=512 (--tile 512 of tools/infer.py).'
         )
-
-
-def _free_memory() -> int | None:
-    """Bytes of memory that can be had, where the system says."""
-    info = Path('/proc/meminfo')
-    if not info.is_file():
-        return None
-    for line in info.read_text().splitlines():
-        if line.startswith('MemAvailable:'):
-            return int(line.split()[1]) * 1024
-    return None
 
 
 @torch.inference_mode()
