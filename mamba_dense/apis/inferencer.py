@@ -128,6 +128,7 @@ def infer(
     keep_scores: bool = False,
     tile: int | None = None,
     overlap: int | None = None,
+    mirror: bool = False,
     on_tile: Callable[[int, int], None] | None = None,
 ) -> Any:
     """Predict one picture, or several one after the other.
@@ -142,6 +143,8 @@ def infer(
         tile: predict in square tiles of this side, cut at the picture's own resolution, for
             pictures too large for the network at once. None predicts as the config says.
         overlap: pixels that neighbouring tiles share; None is a quarter of the tile.
+        mirror: average the probabilities over the picture mirrored along rows, columns and both
+            (segmentation).
         on_tile: called after each tile with how many are done and how many there are.
 
     Returns:
@@ -159,6 +162,7 @@ def infer(
         keep_scores=keep_scores,
         tile=tile,
         overlap=overlap,
+        mirror=mirror,
         on_tile=on_tile,
     )
     if isinstance(images, Sequence) and not isinstance(images, str):
@@ -174,6 +178,7 @@ def _infer_one(
     keep_scores: bool,
     tile: int | None,
     overlap: int | None,
+    mirror: bool,
     on_tile: Callable[[int, int], None] | None,
 ) -> Prediction | Instances | Label:
     if is_change_detector(model):
@@ -184,6 +189,8 @@ def _infer_one(
     else:
         name, pixels = str(image), read_image(image, channels)
     limits = check_image(pixels, value_range, name)
+    if mirror and not hasattr(model, 'decode_head'):
+        raise ValueError(f'mirror=True is of segmentation; {type(model).__name__} takes False.')
     if is_detector(model):
         if tile is not None:
             raise ValueError(f'tile={tile}: tiles are of segmentation; detectors take tile=None.')
@@ -192,8 +199,8 @@ def _infer_one(
         return _classify(model, to_bytes(pixels, channels, limits, name))
     if tile is None:
         _check_memory(model, pixels.shape, name)
-        scores = _segment(model, to_bytes(pixels, channels, limits, name))
-        return decide(model, scores, keep_scores)
+        scores = _segment(model, to_bytes(pixels, channels, limits, name), mirror)
+        return _decide(model, scores, keep_scores)
     if keep_scores:
         raise ValueError('keep_scores=True holds the scores of the whole picture; leave tile=None.')
 
@@ -201,7 +208,7 @@ def _infer_one(
     total, done = count_tiles(pixels.shape, tile, overlap), itertools.count(1)
 
     def predict(part: np.ndarray) -> np.ndarray:
-        scores = _segment(model, to_bytes(part, channels, limits, name), resize=False)
+        scores = _segment(model, to_bytes(part, channels, limits, name), mirror, resize=False)
         if on_tile is not None:
             on_tile(next(done), total)
         return scores
@@ -276,9 +283,18 @@ def _pipeline(cfg: Config, resize: bool) -> Compose:
         return Compose(kept)
 
 
-@torch.inference_mode()
-def _segment(model: nn.Module, pixels: np.ndarray, *, resize: bool = True) -> np.ndarray:
+def _segment(
+    model: nn.Module, pixels: np.ndarray, mirror: bool = False, *, resize: bool = True
+) -> np.ndarray:
     """Probabilities (classes, H, W) float32 of a picture (H, W, C) uint8."""
+    turns = ((), (0,), (1,), (0, 1)) if mirror else ((),)
+    scores = (_segment_once(model, np.flip(pixels, turn), resize) for turn in turns)
+    # the axes of the picture are one further in the scores
+    return sum(np.flip(s, [1 + a for a in t]) for s, t in zip(scores, turns)) / len(turns)
+
+
+@torch.inference_mode()
+def _segment_once(model: nn.Module, pixels: np.ndarray, resize: bool) -> np.ndarray:
     size = pixels.shape[:2]
     logits: Tensor = _sample(model, pixels, resize).seg_logits.data  # (classes, H, W)
     if tuple(logits.shape[1:]) != size:
@@ -317,7 +333,7 @@ def _sample(model: nn.Module, pixels: np.ndarray, resize: bool) -> Any:
     return model.test_step({'inputs': [data['inputs']], 'data_samples': [data['data_samples']]})[0]
 
 
-def decide(model: nn.Module, scores: np.ndarray, keep_scores: bool = False) -> Prediction:
+def _decide(model: nn.Module, scores: np.ndarray, keep_scores: bool = False) -> Prediction:
     """Class and confidence of each pixel from scores (classes, H, W)."""
     if scores.shape[0] == 1:
         threshold = getattr(model.decode_head, 'threshold', None) or 0.5
@@ -336,7 +352,7 @@ def _assemble(
     """One prediction of a picture of `shape` from the scores of its bands."""
     mask, confidence = None, np.empty(shape[:2], np.float32)
     for top, scores in bands:
-        part = decide(model, scores)
+        part = _decide(model, scores)
         if mask is None:
             mask = np.empty(shape[:2], part.mask.dtype)
         rows = slice(top, top + part.mask.shape[0])

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..engine.files import VOLUME_SUFFIXES
@@ -34,6 +35,20 @@ def holds_volumes(source: str | Path, out: str | Path | None = None) -> bool:
         return False
     pictures = (path for path in source.rglob('*') if path.suffix.lower() in SUFFIXES)
     return not any(_outside(path, out) for path in pictures)
+
+
+def check_installed() -> None:
+    """Refuse volumes where what reads them is not installed.
+
+    Raises:
+        ModuleNotFoundError: names what is missing and the extra that brings it.
+    """
+    missing = [name for name in ('nibabel', 'monai', 'mmseg') if find_spec(name) is None]
+    if missing:
+        raise ModuleNotFoundError(
+            f'{", ".join(missing)}: not installed, and volumes need it: '
+            "pip install --no-build-isolation -e '.[medical]'"
+        )
 
 
 def find_cases(source: str | Path, out: str | Path | None = None) -> tuple[VolumeCase, ...]:

@@ -1,6 +1,5 @@
 """Volumes through networks of pictures: one slice after the other."""
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ from torch import nn
 
 from ..medical.slices import default_axis, picture, plane
 from ..medical.volume import Volume, VolumeError
-from .inferencer import decide, infer
+from .inferencer import infer
 
 
 def infer_slices(
@@ -46,24 +45,10 @@ def infer_slices(
     planes = np.moveaxis(labels, axis, 0)
     for index in range(len(planes)):
         pixels = picture(volume.data, axis, index)  # (H, W, C)
-        planes[index] = plane(_mask(model, pixels, tuple(limits), mirror))
+        planes[index] = plane(infer(model, pixels, value_range=limits, mirror=mirror).mask)
         if on_part is not None:
             on_part(index + 1, len(planes))
     return labels
-
-
-def _mask(
-    model: nn.Module, pixels: np.ndarray, limits: tuple[float, float], mirror: bool
-) -> np.ndarray:
-    if not mirror:
-        return infer(model, pixels, value_range=limits).mask
-    total: np.ndarray | float = 0.0
-    turns = [turn for n in range(3) for turn in itertools.combinations((0, 1), n)]
-    for turn in turns:
-        turned = np.ascontiguousarray(np.flip(pixels, turn))
-        scores = infer(model, turned, value_range=limits, keep_scores=True).scores
-        total = total + np.flip(scores, [a + 1 for a in turn])  # (K, H, W)
-    return decide(model, total / len(turns)).mask
 
 
 def _bytes_range(volume: Volume) -> tuple[float, float]:
