@@ -287,7 +287,9 @@ def _segment(
     model: nn.Module, pixels: np.ndarray, mirror: bool = False, *, resize: bool = True
 ) -> np.ndarray:
     """Probabilities (classes, H, W) float32 of a picture (H, W, C) uint8."""
-    turns = ((), (0,), (1,), (0, 1)) if mirror else ((),)
+    if not mirror:
+        return _segment_once(model, pixels, resize)
+    turns = ((), (0,), (1,), (0, 1))
     scores = (_segment_once(model, np.flip(pixels, turn), resize) for turn in turns)
     # the axes of the picture are one further in the scores
     return sum(np.flip(s, [1 + a for a in t]) for s, t in zip(scores, turns)) / len(turns)

@@ -144,23 +144,31 @@ def predict_parts(
     inside = geometry.cut(labels)
     total = math.prod(len(spans) for spans in cut)
     for done, spans in enumerate(itertools.product(*cut), 1):
-        boxes = tuple(span.box for span in spans)
-        image = torch.from_numpy(np.ascontiguousarray(prepared.data[(slice(None), *boxes)]))
-        scores = model.predict_scores(image, mirror_axes=mirror_axes)
-        if tuple(scores.shape[1:]) != tuple(image.shape[1:]):
-            raise RuntimeError(
-                f'the network returned scores {tuple(scores.shape[1:])} for a volume of '
-                f'{tuple(image.shape[1:])}.'
-            )
-        within = tuple(
-            slice(span.source.start - span.box.start, span.source.stop - span.box.start)
-            for span in spans
-        )
         part = tuple(span.part for span in spans)
-        inside[part] = restore_part(scores.cpu().numpy()[(slice(None), *within)], geometry, part)
+        inside[part] = _predict_part(model, prepared, spans, mirror_axes)
         if on_part is not None:
             on_part(done, total)
     return labels
+
+
+def _predict_part(
+    model: nn.Module, prepared: Prepared, spans: Sequence[Span], mirror_axes: Sequence[int]
+) -> np.ndarray:
+    """Classes of one part; a function of its own, so that its scores go before the next come."""
+    boxes = tuple(span.box for span in spans)
+    image = torch.from_numpy(np.ascontiguousarray(prepared.data[(slice(None), *boxes)]))
+    scores = model.predict_scores(image, mirror_axes=mirror_axes)
+    if tuple(scores.shape[1:]) != tuple(image.shape[1:]):
+        raise RuntimeError(
+            f'the network returned scores {tuple(scores.shape[1:])} for a volume of '
+            f'{tuple(image.shape[1:])}.'
+        )
+    within = tuple(
+        slice(span.source.start - span.box.start, span.source.stop - span.box.start)
+        for span in spans
+    )
+    part = tuple(span.part for span in spans)
+    return restore_part(scores.cpu().numpy()[(slice(None), *within)], prepared.geometry, part)
 
 
 def _length(span: slice) -> int:

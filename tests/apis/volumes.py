@@ -6,8 +6,8 @@ import nibabel
 import numpy as np
 import torch
 from mmengine.config import Config
-from monai.inferers import SliceInferer, SlidingWindowInferer
-from torch import nn
+
+from mamba_dense.medical.segmentor import VolumeSegmentor
 
 AFFINE = np.array([[0, -2.0, 0, 9], [1.5, 0, 0, -4], [0, 0, 3, 1], [0, 0, 0, 1]])
 
@@ -24,36 +24,20 @@ def write_case(path, shape=(20, 18, 12), *, seed=0, affine=AFFINE):
     return Path(path)
 
 
-class Segmentor(nn.Module):
-    """Stands for a VolumeSegmentor: a convolution over sliding windows."""
-
-    def __init__(self, patch_size, num_classes, overlap, in_channels):
-        super().__init__()
-        self.patch_size, self.overlap = tuple(patch_size), overlap
-        self.num_classes, self.mirror_axes = num_classes, ()
-        convolution = nn.Conv3d if len(patch_size) == 3 else nn.Conv2d
-        self.net = convolution(in_channels, num_classes, 3, padding=1)
-        nn.init.normal_(self.net.weight)
-
-    @torch.no_grad()
-    def predict_scores(self, image, mirror_axes=()):
-        kind = {3: SlidingWindowInferer, 2: SliceInferer}[len(self.patch_size)]
-        options = {} if len(self.patch_size) == 3 else {'spatial_dim': 0}
-        inferer = kind(roi_size=self.patch_size, overlap=self.overlap, mode='gaussian', **options)
-        turns = [()] + ([tuple(a - len(self.patch_size) for a in mirror_axes)] * bool(mirror_axes))
-
-        def net(window):
-            return sum(self.net(window.flip(t)).flip(t) for t in turns) / len(turns)
-
-        return inferer(image[None], net)[0]
-
-
-def segmentor(patch_size, num_classes=3, *, overlap=0.5, in_channels=1):
-    """A network with random weights as `init_model` gives it."""
+def segmentor(patch_size, num_classes=3, *, overlap=0.5):
+    """A convolution with random weights over windows, as `init_model` gives a network."""
     torch.manual_seed(0)
-    model = Segmentor(patch_size, num_classes, overlap, in_channels).eval()
-    preparation = {'channels': in_channels * [{'kind': 'zscore'}], 'spacing': None}
+    rank = len(patch_size)
+    convolution = {'type': f'torch.nn.Conv{rank}d', 'kernel_size': 3, 'padding': 1}
+    model = VolumeSegmentor(
+        {**convolution, 'in_channels': 1, 'out_channels': num_classes},
+        num_classes=num_classes,
+        loss={'type': 'mamba_dense.NnUNetLoss'},
+        patch_size=patch_size,
+        overlap=overlap,
+    ).eval()
+    torch.nn.init.normal_(model.backbone.weight)
+    preparation = {'channels': [{'kind': 'zscore'}]}
     model.cfg = Config({'test_dataloader': {'dataset': {'preparation': preparation}}})
-    names = ('background', *'abcdefghijklmnopqrstuvwxyz')
-    model.dataset_meta = {'classes': names[:num_classes]}
+    model.dataset_meta = {}
     return model
