@@ -124,6 +124,8 @@ def tile_progress(name: str = 'tiles') -> Callable[[int, int], None]:
     shown: list[Progress] = []
 
     def on_tile(done: int, total: int) -> None:
+        if total == 1:
+            return
         if not shown or done <= shown[0].done:
             shown[:] = [Progress(name, total)]
         shown[0].step_to(done)

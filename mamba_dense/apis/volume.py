@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from ..medical.layout import scan_layout
 from ..medical.preparation import Preparation
 from ..medical.volume import Volume, VolumeError, read_image, reading_bytes, write_labels
 from ..weights.save import atomic_write
@@ -202,7 +203,7 @@ def predict_volumes(
     source, out = Path(source), Path(out)
     if source.is_dir() and source.resolve() == out.resolve():
         raise ImageError(f'out={out} is the folder of the images; give another one (--out).')
-    outcomes = []
+    names, outcomes = _names(model), []
     for case in find_cases(source, out):
         target = out / f'{case.name}.nii.gz'
         try:
@@ -211,7 +212,7 @@ def predict_volumes(
             text, path = str(error) or type(error).__name__, str(case.paths[0])
             outcome = VolumeOutcome(case.name, error=text if path in text else f'{path}: {text}')
         else:
-            outcome = VolumeOutcome(case.name, _rows(model, done), parts=done.parts)
+            outcome = VolumeOutcome(case.name, _rows(names, done), parts=done.parts)
             write_labels(target, done.labels, done.volume)
             palette = model.dataset_meta.get('palette')
             drawn = montage(done.volume, done.labels, _classes(model), palette, options.opacity)
@@ -247,15 +248,25 @@ def volume_table(outcomes: Sequence[VolumeOutcome]) -> str:
     return text.getvalue()
 
 
-def _rows(model: nn.Module, done: VolumePrediction) -> tuple[tuple[str, int, float], ...]:
-    counts = np.zeros(_classes(model), int)
+def _rows(names: Sequence[str], done: VolumePrediction) -> tuple[tuple[str, int, float], ...]:
+    counts = np.zeros(len(names), int)
     for plane in done.labels:
-        counts += np.bincount(plane.ravel(), minlength=len(counts))
+        counts += np.bincount(plane.ravel(), minlength=len(names))
     return tuple(
-        (class_name(model, index), int(voxels), int(voxels) * done.volume.millilitres)
-        for index, voxels in enumerate(counts)
-        if index
+        (name, int(voxels), int(voxels) * done.volume.millilitres)
+        for name, voxels in list(zip(names, counts, strict=True))[1:]
     )
+
+
+def _names(model: nn.Module) -> tuple[str, ...]:
+    """Of the classes, from the config or the dataset.json that it names, else numbers."""
+    count = _classes(model)
+    root = test_dataset(model.cfg).get('data_root')
+    if root is not None and 'classes' not in model.dataset_meta:
+        layout = scan_layout(root)[0]
+        if layout is not None and len(layout.classes) == count:
+            return layout.classes
+    return tuple(class_name(model, index) for index in range(count))
 
 
 def _classes(model: nn.Module) -> int:

@@ -16,6 +16,7 @@ from mamba_dense.apis import infer, init_model
 from mamba_dense.apis.volume import VolumeOptions, infer_volume, model_preparation, predict_volumes
 from mamba_dense.apis.volume_cases import find_cases, holds_volumes
 from mamba_dense.apis.volume_drawing import chosen_planes, montage
+from mamba_dense.medical.layout import write_dataset_json
 from mamba_dense.medical.slices import picture, plane
 from mamba_dense.medical.volume import VolumeError, read_image
 
@@ -269,6 +270,16 @@ class TestPredictVolumes:
         for _ in range(2):
             names = [o.name for o in predict_volumes(model, tmp_path, tmp_path / 'out')]
             assert names == ['a']
+
+    def test_classes_are_named_by_the_data(self, tmp_path):
+        path, root = write_case(tmp_path / 'a.nii.gz'), tmp_path / 'raw'
+        write_case(root / 'imagesTr' / 'b_0000.nii.gz')
+        write_dataset_json(root, channels=('MRI',), classes=('background', 'u', 'v'), cases=1)
+        tiny = network()
+        tiny.cfg.test_dataloader.dataset.data_root = str(root)
+        tiny.dataset_meta = {}
+        (outcome,) = predict_volumes(tiny, path, tmp_path / 'out')
+        assert [row[0] for row in outcome.rows] == ['u', 'v']
 
     def test_images_are_never_overwritten(self, model, tmp_path):
         path = write_case(tmp_path / 'a.nii.gz')
