@@ -6,6 +6,7 @@ from mamba_dense.medical.decoder_head import DecoderHead
 from mamba_dense.medical.lightm_unet import LightMDecoder
 from mamba_dense.medical.losses import BceDiceLoss, CeDiceLoss
 from mamba_dense.medical.metrics import PooledScores
+from mamba_dense.medical.monai_transforms import MonaiTransforms
 from mamba_dense.medical.nnunet_loss import NnUNetLoss
 from mamba_dense.medical.picture_metrics import InstanceF1, PresentScores
 from mamba_dense.medical.segmentor import VolumeSegmentor
@@ -23,6 +24,7 @@ __all__ = [
     'LightMDecoder',
     'MHSUNetHead',
     'MinMaxIntensity',
+    'MonaiTransforms',
     'NnUNetLoss',
     'PooledScores',
     'PresentScores',

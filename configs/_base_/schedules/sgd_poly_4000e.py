@@ -14,7 +14,9 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=20, max_keep_ckpts=1, save_best='Dice'),
+    checkpoint=dict(
+        type='CheckpointHook', interval=20, max_keep_ckpts=1, save_best='Dice', rule='greater'
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
 )
 log_processor = dict(by_epoch=True)
