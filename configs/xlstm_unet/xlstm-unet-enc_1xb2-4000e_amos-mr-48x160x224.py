@@ -17,3 +17,4 @@ model = dict(
     window_batch=1,
 )
 train_dataloader = dict(batch_size=2, dataset=dict(patch_size=patch_size))
+log_processor = dict(by_epoch=True)

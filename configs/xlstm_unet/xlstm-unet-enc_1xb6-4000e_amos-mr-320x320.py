@@ -17,3 +17,4 @@ model = dict(
     patch_size=patch_size,
 )
 train_dataloader = dict(batch_size=6, dataset=dict(patch_size=patch_size, samples=1500))
+log_processor = dict(by_epoch=True)
