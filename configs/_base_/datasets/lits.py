@@ -1,4 +1,6 @@
-# LiTS: liver and tumour in CT, the largest spacing first; the intensities are of the foreground of
+# LiTS: liver and tumour in CT, the largest spacing first; write it first:
+# python tools/prepare_data.py medical FOLDER --layout lits --out data/lits
+# The intensities are of the foreground of
 # the training cases: put in what tools/plan.py measures on yours
 _base_ = './cases_nnunet.py'
 data_root = 'data/lits'
