@@ -1,7 +1,6 @@
 # LiTS: liver and tumour in CT, the largest spacing first; write it first:
 # python tools/prepare_data.py medical FOLDER --layout lits --out data/lits
-# The intensities are of the foreground of
-# the training cases: put in what tools/plan.py measures on yours
+# the intensities are those of the training cases' foreground: put in what tools/plan.py measures
 _base_ = './cases_nnunet.py'
 data_root = 'data/lits'
 preparation = dict(
