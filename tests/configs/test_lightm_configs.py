@@ -86,6 +86,25 @@ def test_augmentation_keeps_what_a_label_is():
     assert not np.array_equal(found[0]['img'], found[2]['img'])
 
 
+@pytest.mark.parametrize(
+    ('base', 'shape'),
+    [('cases_nnunet', (12, 16, 20)), ('cases_nnunet_planes', (1, 16, 20))],
+    ids=['volumes', 'planes'],
+)
+def test_augmentation_of_volumes(base, shape):
+    """Each transform by itself, whenever it is drawn."""
+    cfg = Config.fromfile(CONFIGS.parent / '_base_' / 'datasets' / f'{base}.py')
+    random = np.random.RandomState(0)
+    image = random.standard_normal((2, *shape)).astype(np.float32)
+    label = (random.random_sample((1, *shape)) > 0.5).astype(np.uint8)
+    for options in cfg.train_dataloader.dataset.pipeline:
+        step = TRANSFORMS.build({**options, 'prob': 1.0})
+        found = step({'image': image, 'label': label})
+        assert tuple(found['image'].shape) == image.shape, options.type
+        assert np.isfinite(np.asarray(found['image'])).all()
+        assert set(np.asarray(found['label']).flat) <= {0, 1}
+
+
 def test_labels_move_with_the_image():
     flip = dict(type='monai.transforms.Flipd', keys=['image', 'label'], spatial_axis=1)
     step = TRANSFORMS.build(dict(type='mamba_dense.MonaiTransforms', transforms=[flip]))

@@ -1,4 +1,5 @@
-# lungs in the chest X-rays of Montgomery and Shenzhen, brought to 512x512; an epoch has 250 batches
+# lungs in the chest X-rays of Montgomery and Shenzhen, brought to 512x512, 250 batches an epoch;
+# first: python tools/prepare_data.py medical FOLDER --layout chest-xray --out data/chest-xray
 _base_ = './nnunet_images.py'
 data_root = 'data/chest-xray'
 metainfo = dict(classes=('background', 'lung'), palette=[[0, 0, 0], [255, 255, 255]])

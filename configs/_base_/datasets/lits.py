@@ -1,5 +1,6 @@
-# LiTS: liver and tumour in CT, the largest spacing first; the intensities are of the foreground of
-# the training cases: put in what tools/plan.py measures on yours
+# LiTS: liver and tumour in CT, the largest spacing first; write it first:
+# python tools/prepare_data.py medical FOLDER --layout lits --out data/lits
+# the intensities are those of the training cases' foreground: put in what tools/plan.py measures
 _base_ = './cases_nnunet.py'
 data_root = 'data/lits'
 preparation = dict(
