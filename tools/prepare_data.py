@@ -16,6 +16,8 @@ SAMPLES = {
     'trees': 'detection',
     'brain_slices': 'medical',
     'brain_slices_disturbed': 'medical',
+    'brain': 'medical',
+    'brain_disturbed': 'medical',
 }
 
 

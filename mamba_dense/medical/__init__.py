@@ -3,6 +3,7 @@
 from mamba_dense.medical.decoder_head import DecoderHead
 from mamba_dense.medical.losses import BceDiceLoss, CeDiceLoss
 from mamba_dense.medical.metrics import PooledScores
+from mamba_dense.medical.nnunet_loss import NnUNetLoss
 from mamba_dense.medical.transforms import MinMaxIntensity
 from mamba_dense.medical.unet import MHSUNetHead, VMUNet, VMUNetHead
 
@@ -12,6 +13,7 @@ __all__ = [
     'DecoderHead',
     'MHSUNetHead',
     'MinMaxIntensity',
+    'NnUNetLoss',
     'PooledScores',
     'VMUNet',
     'VMUNetHead',

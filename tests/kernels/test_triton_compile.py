@@ -165,6 +165,7 @@ def test_the_loops_of_every_kernel(key):
 
 
 @pytest.mark.full
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize('dtype', ['fp32', 'fp16', 'bf16'])
 @pytest.mark.parametrize('arch', [80, 90])
 def test_every_variant_compiles(arch, dtype):

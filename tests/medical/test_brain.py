@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mamba_dense import samples
+
 pytest.importorskip('mmseg', reason='needs the extra medical')
 pytest.importorskip('monai', reason='needs the extra medical')
 
+import nibabel
+
 from mamba_dense.medical.brain import disturbed, read_brain, slabs, two_thresholds
+from mamba_dense.medical.layout import read_layout
 from mamba_dense.medical.prepare import write_sample
 from mamba_dense.medical.scores import Counts
 
@@ -52,6 +57,24 @@ def test_slices_are_the_volume(tmp_path):
         assert np.array_equal(picture, volume[:, 20, ::-1].T.astype(np.uint8))
 
 
+@pytest.mark.parametrize('name', ['brain', 'brain_disturbed'])
+def test_volumes_lie_where_they_were(tmp_path, name):
+    layout = read_layout(write_sample(name, tmp_path))
+    assert layout.classes == ('background', 'grey matter', 'white matter')
+    image, labels = read_brain()
+    image = disturbed(image).round() if name == 'brain_disturbed' else image
+    whole = nibabel.load(samples.path('brain/t1.nii.gz'))
+    for subset, slab in slabs(116).items():
+        (case,) = layout.split(subset)
+        assert case.name == {'train': 'front', 'val': 'rear'}[subset]
+        for path, volume in ((case.images[0], image), (case.labels, labels)):
+            part = nibabel.load(path)
+            assert np.array_equal(np.asarray(part.dataobj), volume[:, slab])
+            first = part.affine @ [0, 0, 0, 1]
+            assert np.array_equal(first, whole.affine @ [0, slab.start, 0, 1])
+            assert part.header['sform_code'] == whole.header['sform_code']
+
+
 def test_unknown_name():
-    with pytest.raises(ValueError, match='known: brain_slices, brain_slices_disturbed'):
+    with pytest.raises(ValueError, match='known: brain_slices, brain_slices_disturbed, brain'):
         write_sample('heart', '/nowhere')

@@ -8,7 +8,7 @@ import torch
 pytest.importorskip('mmseg', reason='needs the extra medical')
 pytest.importorskip('monai', reason='needs the extra medical')
 
-from mamba_dense.medical import BceDiceLoss, CeDiceLoss
+from mamba_dense.medical import BceDiceLoss, CeDiceLoss, NnUNetLoss
 
 
 def test_binary_by_hand():
@@ -26,7 +26,9 @@ def test_classes_by_hand():
 
 
 @pytest.mark.parametrize(
-    ('loss', 'channels'), [(BceDiceLoss(), 1), (CeDiceLoss(), 3)], ids=['bce', 'ce']
+    ('loss', 'channels'),
+    [(BceDiceLoss(), 1), (CeDiceLoss(), 3), (NnUNetLoss(), 3), (NnUNetLoss(batch_dice=True), 3)],
+    ids=['bce', 'ce', 'nnunet', 'nnunet-batch'],
 )
 def test_ignored_pixels_change_nothing(loss, channels):
     torch.manual_seed(0)
@@ -58,6 +60,26 @@ def test_empty_masks():
     logits = torch.zeros(1, 3, 8, 8)
     logits[:, 0] = 30.0
     assert float(CeDiceLoss()(logits, label)) < 1e-6
+    assert float(NnUNetLoss()(logits, label)) == pytest.approx(-1.0, abs=1e-6)
+
+
+def test_nnunet_by_hand():
+    """Two pixels at 1/2 each, one of them of class 1: Dice 2 * 0.5 / (1 + 1), as a negative."""
+    logits, label = torch.zeros(1, 2, 1, 2), torch.tensor([[[0, 1]]])
+    assert float(NnUNetLoss(dice_weight=0)(logits, label)) == pytest.approx(math.log(2))
+    assert float(NnUNetLoss(pixel_weight=0)(logits, label)) == pytest.approx(-0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize('batch', [False, True], ids=['sample', 'batch'])
+@pytest.mark.parametrize('size', [(8, 6), (4, 6, 5)], ids=['2d', '3d'])
+def test_nnunet_is_monai_less_one(batch, size):
+    from monai.losses import DiceCELoss
+
+    torch.manual_seed(0)
+    logits, label = torch.randn(2, 4, *size).double(), torch.randint(4, (2, *size))
+    monai = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=batch)
+    found = NnUNetLoss(batch_dice=batch)(logits, label)
+    assert float(found) == pytest.approx(float(monai(logits, label.unsqueeze(1))) - 1, abs=1e-12)
 
 
 def test_refusals():
@@ -66,3 +88,5 @@ def test_refusals():
         BceDiceLoss()(torch.zeros(1, 3, 2, 2), label)
     with pytest.raises(ValueError, match='two channels of logits or more, got 1'):
         CeDiceLoss()(torch.zeros(1, 1, 2, 2), label)
+    with pytest.raises(ValueError, match='two channels of logits or more, got 1'):
+        NnUNetLoss()(torch.zeros(1, 1, 2, 2), label)
