@@ -1,12 +1,12 @@
 _base_ = [
     '../_base_/models/vm_unet.py',
     '../_base_/datasets/brain_slices.py',
-    '../_base_/schedules/adamw_cosine_short.py',
+    '../_base_/schedules/adamw_cosine_slices.py',
     '../_base_/default_runtime.py',
 ]
 arch = dict(base='vanilla_tiny', dims=(32, 64, 128, 256), depths=(1, 1, 1, 1))
 model = dict(
-    data_preprocessor=dict(mean=[45.0, 45.0, 45.0], std=[80.0, 80.0, 80.0]),
+    data_preprocessor=dict(mean=[170.0, 170.0, 170.0], std=[40.0, 40.0, 40.0]),
     backbone=dict(arch=arch, drop_path_rate=0.0),
     decode_head=dict(
         in_channels=[32, 64, 128, 256],
@@ -18,7 +18,6 @@ model = dict(
         threshold=None,
         loss_decode=dict(_delete_=True, type='mamba_dense.CeDiceLoss'),
     ),
+    test_cfg=dict(mode='slide', crop_size=(128, 128), stride=(96, 96)),
 )
 randomness = dict(seed=0)
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
-train_cfg = dict(val_interval=200)
