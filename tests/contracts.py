@@ -28,6 +28,12 @@ def training_image(model: nn.Module, height: int, width: int, batch: int = 1) ->
     return image(model, scale * height, scale * width, batch)
 
 
+def takes_means(model: nn.Module) -> bool:
+    """Whether a norm of the model takes the mean of each channel away."""
+    groups = (norm for norm in model.modules() if isinstance(norm, nn.GroupNorm))
+    return bool(batch_norms(model)) or any(n.num_groups == n.num_channels for n in groups)
+
+
 def wake(model: nn.Module) -> nn.Module:
     """The model with values in what starts at zero, so that a residual branch is not cut off."""
     generator = torch.Generator().manual_seed(0)
@@ -156,14 +162,29 @@ def check_state_dict(build, x: Tensor, tmp_path) -> None:
         assert torch.equal(a, b)
 
 
+def rounded(model: nn.Module, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """Features in x's dtype of weights and an image that have passed through `dtype`."""
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(p.to(dtype))
+    return features(model, x.to(dtype).to(x.dtype))
+
+
 def check_autocast(model: nn.Module, x: Tensor, dtype: torch.dtype) -> None:
+    """Autocast stays within 5 % of float32, or twice what rounding alone does where that is more.
+
+    LightM-UNet normalises every map four times in a block, with no floor under what it divides by:
+    there weights and an image rounded once to bfloat16 move the last feature by 5 to 7 % already.
+    """
     want = features(model, x)
+    once = rounded(model, x, dtype)
     with torch.autocast('cpu', dtype=dtype):
         got = features(model, x)
-    for a, b in zip(got, want, strict=True):
+    for a, b, c in zip(got, want, once, strict=True):
         # untrained batch norms let values fade; below the dtype's normal numbers nothing is owed
         least = torch.finfo(dtype).smallest_normal * b.numel() ** 0.5
-        assert (a.float() - b).norm() <= 0.05 * b.norm() + least
+        assert (a.float() - b).norm() <= max(0.05 * b.norm(), 2 * (c - b).norm()) + least
     with torch.autocast('cpu', dtype=dtype):
         model.train()
         outputs = model(x)
@@ -187,9 +208,11 @@ def check_compile(
     - activations on their kink, which move gradients by up to 9 %: `smooth_image` avoids them;
     - weights of the loss that hardly vary within a channel, which a batch norm takes away (8e-4
       in EfficientViM where no kink matters, 2e-5 with weights in no order): see `total`;
-    - parameters that a batch norm takes away, like a bias before it: their exact gradient is
-      nothing (1e-16 of the largest), what is computed is rounding (up to 2e-6 of the largest in
-      eager VSSD). Those below 1e-3 of the largest may be as far from float64 as eager times two.
+    - parameters that a batch norm takes away, like a bias before it (or before a group norm of
+      one channel a group): their exact gradient is nothing (1e-16 of the largest), what is computed
+      is rounding (up to 2e-6 of the largest in eager VSSD). Those below 1e-3 of the largest may be
+      as far from float64 as eager times two, or 1e-6 of the largest: a sum of thousands of tokens
+      that cancel is rounded otherwise in another order (3e-7 in LightM-UNet).
 
     With these eager is within 2e-5 of float64 in every parameter that matters. Of a network in
     `STEEP` float32 says nothing, and both programs run in float64.
@@ -201,7 +224,7 @@ def check_compile(
     if steep(model):
         model, x, want = model.double(), x.double(), exact
     largest = max(float(grad.abs().max()) for grad in want.values() if grad is not None)
-    floor = 1e-3 * largest if batch_norms(model) else 1e-6
+    floor = 1e-3 * largest if takes_means(model) else 1e-6
     torch._dynamo.reset()
     model.zero_grad(set_to_none=True)
     total(torch.compile(model, backend=backend, fullgraph=True)(x)).backward()
@@ -212,5 +235,5 @@ def check_compile(
         error, allowed = (p.grad - want[name]).abs().max(), tolerance * max(float(size), floor)
         if error > allowed and size < floor:
             error = (p.grad - exact[name]).abs().max()
-            allowed = 2 * (want[name] - exact[name]).abs().max()
+            allowed = max(2 * (want[name] - exact[name]).abs().max(), 1e-6 * largest)
         assert error <= allowed, f'{name}: {error} where {allowed} is allowed'

@@ -31,7 +31,7 @@ FORBIDDEN = (
 FAMILIES = sorted(
     path.stem
     for path in (ROOT / 'mamba_dense' / 'backbones').glob('*.py')
-    if path.stem not in ('__init__', 'base', 'isotropic')
+    if path.stem not in ('__init__', 'base', 'channel_first', 'isotropic')
 )
 
 

@@ -225,7 +225,13 @@ def prepare_folder(args: argparse.Namespace) -> str:
 
 def check(target: Path) -> str:
     """The `check` command; what it found."""
-    if target.is_dir():
+    notes = []
+    if (target / 'dataset.json').is_file():
+        from mamba_dense.medical.volume_check import inspect_folder
+
+        found = inspect_folder(target)
+        problems, notes = found.problems, found.notes
+    elif target.is_dir():
         task = 'detection.guard' if (target / 'annotations').is_dir() else 'segmentation.data_check'
         problems = list(import_module(f'mamba_dense.{task}').folder_problems(target))
     else:
@@ -241,7 +247,7 @@ def check(target: Path) -> str:
         problems = list(checks.config_problems(cfg, **everything))
     if problems:
         raise DataError(problems)
-    return f'{target}: no problem found'
+    return '\n  '.join([f'{target}: no problem found', *notes])
 
 
 def main() -> int:

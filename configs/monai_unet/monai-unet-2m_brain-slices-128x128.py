@@ -1,5 +1,5 @@
 _base_ = [
-    '../_base_/models/monai_unet.py',
+    '../_base_/models/monai_unet_2d.py',
     '../_base_/datasets/brain_slices.py',
     '../_base_/schedules/adamw_cosine_slices.py',
     '../_base_/default_runtime.py',

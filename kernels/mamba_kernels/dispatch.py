@@ -189,11 +189,13 @@ def explain(op: str, *tensors: Tensor | None) -> str:
     """Which backend would serve a call of `op` on `tensors` and why not the others, as text.
 
     Args:
-        op: `'selective_scan'` or `'route_scan'`.
+        op: `'selective_scan'`, `'route_scan'` or `'mlstm'`, which has forms instead of backends.
         tensors: the op's tensors in its order; with none, only what this machine can run.
     """
+    if op == 'mlstm':
+        return importlib.import_module(f'{__package__}.mlstm.op').explain(*tensors)
     if op not in OPS:
-        raise ValueError(f'op={op!r} is not an op; known: {", ".join(OPS)}')
+        raise ValueError(f'op={op!r} is not an op; known: {", ".join(OPS)}, mlstm')
     order = (2,) if op == 'selective_scan' else (4, 2)  # A, and the route scan's dt_weight
     sizes = tuple(tensors[i].size(-1) for i in order if i < len(tensors))
     floats = [t for t in tensors if isinstance(t, Tensor) and t.is_floating_point()]

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch.utils.flop_counter import register_flop_formula
 
+from .mlstm.chunked import steps_of_a_chunk
+from .mlstm.op import form_of, implementation
+
 Shape = Sequence[int]
 
 
@@ -25,6 +28,27 @@ def route_scan_flops(batch: int, dim: int, steps: int, state: int, routes: int) 
 def step_size_macs(batch: int, dim: int, steps: int, rank: int, routes: int) -> int:
     """Multiply-adds of the low-rank step sizes that `route_scan` forms inside."""
     return batch * steps * routes * dim * rank
+
+
+def mlstm_flops(batch: int, heads: int, length: int, width: int, form: str | None = None) -> int:
+    """Two operations a multiply-add of the matrix LSTM's products, as torch's counter has them.
+
+    Args:
+        batch, heads, length, width: sizes of its queries.
+        form: 'parallel', 'chunked' or 'reference'; by default the one that serves the length.
+
+    Raises:
+        ValueError: another form.
+    """
+    form = form_of(length) if form is None else form
+    implementation(form)
+    if form == 'reference':  # the state's outer product is no product of matrices
+        return 2 * batch * heads * length * width**2
+    steps = length if form == 'parallel' else min(steps_of_a_chunk(width), length)
+    count = -(-length // steps)
+    pairs = 4 * steps**2 * width  # queries with keys, weights with values
+    state = 0 if form == 'parallel' else steps * (4 * width**2 + 2 * width)
+    return batch * heads * count * (pairs + state)
 
 
 def register() -> None:

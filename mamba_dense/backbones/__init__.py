@@ -2,6 +2,7 @@
 
 from .efficientvim import EfficientViM
 from .efficientvmamba import EfficientVMamba
+from .lightm_unet import LightMEncoder
 from .mamba_yolo import MambaYOLO
 from .mambaout import MambaOut
 from .mhs_vm import MHSVM
@@ -11,10 +12,12 @@ from .res_vmamba import ResVMamba
 from .vim import Vim
 from .vmamba import VMamba
 from .vssd import VSSD
+from .xlstm_unet import XLSTMEncoder
 
 __all__ = [
     'EfficientVMamba',
     'EfficientViM',
+    'LightMEncoder',
     'MHSVM',
     'MSVMamba',
     'MambaOut',
@@ -24,4 +27,5 @@ __all__ = [
     'VMamba',
     'VSSD',
     'Vim',
+    'XLSTMEncoder',
 ]

@@ -114,6 +114,7 @@ class Backbone(BaseModule):
     ARCHS: ClassVar[Mapping[str, Any]]
     AUTHOR_KEYS: ClassVar[KeyMap]
     PARTS: ClassVar[str]
+    spatial_dims: int = 2
     stem: nn.Module
     out_indices: tuple[int, ...]
     out_channels: tuple[int, ...]
@@ -217,15 +218,16 @@ class Backbone(BaseModule):
 
     def _check_image(self, x: Tensor) -> None:
         name = type(self).__name__
-        if x.ndim != 4 or x.shape[1] != self.in_channels:
+        if x.ndim != 2 + self.spatial_dims or x.shape[1] != self.in_channels:
+            axes = 'H, W' if self.spatial_dims == 2 else 'Z, H, W'
             raise ValueError(
-                f'{name} takes images (B, {self.in_channels}, H, W), got {tuple(x.shape)}; '
+                f'{name} takes images (B, {self.in_channels}, {axes}), got {tuple(x.shape)}; '
                 'for other channels build it with in_channels=...'
             )
         if min(x.shape[2:]) < self.stem.min_size:
             raise ValueError(
                 f'{name} takes images of at least {self.stem.min_size} pixels a side, '
-                f'got {x.shape[2]}x{x.shape[3]}; pad or enlarge the image.'
+                f'got {"x".join(str(side) for side in x.shape[2:])}; pad or enlarge the image.'
             )
 
     def _run(self, block: nn.Module, *inputs: Tensor | None) -> Tensor | tuple[Tensor, ...]:
@@ -326,6 +328,14 @@ class StagedBackbone(Backbone):
         """From (B, H, W, dims[stage]) to (B, ceil(H / 2), ceil(W / 2), dims[stage + 1])."""
         raise TypeError(f'{type(self).__name__} does not define make_downsample.')
 
+    def enter(self, x: Tensor) -> Tensor:
+        """An image (B, C, H, W) in the layout of the stages."""
+        return x.permute(0, 2, 3, 1)  # (B, H, W, C)
+
+    def leave(self, x: Tensor) -> Tensor:
+        """A stage's result as (B, C, H, W)."""
+        return x.permute(0, 3, 1, 2)  # (B, C, H, W)
+
     def make_tail(self, _stage: int) -> nn.Module | None:
         """What follows a stage's blocks before its feature is returned, in its width; or None."""
         return None
@@ -362,7 +372,7 @@ class StagedBackbone(Backbone):
         for i, (_, y) in enumerate(self.walk(x)):
             if i in self.out_indices:
                 y = self.out_norms[str(i)](y) if self.out_norms else y
-                features[i] = y.permute(0, 3, 1, 2).contiguous()  # (B, C, H, W)
+                features[i] = self.leave(y).contiguous()
         return tuple(features[i] for i in self.out_indices)
 
     def walk(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -372,7 +382,7 @@ class StagedBackbone(Backbone):
             x: (B, in_channels, H, W), as of `forward`, which raises the same errors.
         """
         self._check_image(x)
-        x = self.stem(x.permute(0, 2, 3, 1))  # (B, H, W, C)
+        x = self.stem(self.enter(x))
         pairs = []
         for stage in self.stages:
             entered = x

@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 _SCOPES = {'mmseg': 'mamba_dense.segmentation.guard', 'mmdet': 'mamba_dense.detection.guard'}
 # first letters of a data set of ours -> whose it is
-_DATASETS = {'Change': 'mamba_dense.change.guard'}
+_DATASETS = {'Change': 'mamba_dense.change.guard', 'Case': 'mamba_dense.medical.guard'}
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 

@@ -153,6 +153,21 @@ def write_splits(root: str | Path, train: Iterable[str], val: Iterable[str]) -> 
     Path(root, 'splits.json').write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
 
 
+def write_folds(root: str | Path, patients: Mapping[str, str]) -> None:
+    """Write `root`/splits.json with a list of folds, each patient (case -> patient) in one."""
+    names = set(patients.values())
+    folds = []
+    for fold in range(min(FOLDS, len(names)) if len(names) > 1 else 0):
+        chosen = _dealt(names, fold)
+        parts = {
+            subset: sorted(case for case, patient in patients.items() if patient in chosen[subset])
+            for subset in ('train', 'val')
+        }
+        folds.append(parts)
+    if folds:
+        Path(root, 'splits.json').write_text(json.dumps(folds, indent=2) + '\n', encoding='utf-8')
+
+
 def _classes(path: Path, content: Mapping[str, Any], problems: list[str]) -> tuple[str, ...]:
     """Class names by number, from either generation."""
     labels = content.get('labels')

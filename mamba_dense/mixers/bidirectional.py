@@ -11,53 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mamba_kernels import route_scan
-
-from ..bricks import CausalConv1d
-from ..routes import routes
-from . import init
-
-CONV_WIDTH = 4
-
-
-class CausalBranch(nn.Module):
-    """Convolution, SiLU and selective scan along one direction of a sequence.
-
-    Args:
-        dim: width D of the tokens.
-        rank: rank R of the step size.
-        state: state size N.
-        reverse: whether the sequence runs from its last token to its first.
-
-    The published start differs between the two: the reverse branch's step sizes begin at
-    softplus(0), not at those of Mamba.
-    """
-
-    NO_DECAY = ('conv.bias', 'dt_proj_bias', 'D')
-
-    def __init__(self, dim: int, rank: int, state: int, *, reverse: bool = False):
-        super().__init__()
-        self.route = 'backward' if reverse else 'forward'
-        self.conv = CausalConv1d(dim, CONV_WIDTH, reverse=reverse)
-        self.x_proj_weight = nn.Parameter(init.x_proj_weight(1, rank + 2 * state, dim)[0])
-        self.dt_proj_weight = nn.Parameter(init.dt_weight(1, dim, rank)[0])
-        self.dt_proj_bias = nn.Parameter(torch.zeros(dim) if reverse else init.dt_bias(1, dim)[0])
-        self.A_log = nn.Parameter(init.a_log(1, dim, state)[0])
-        self.D = nn.Parameter(torch.ones(dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, L, D) to the same shape."""
-        x = F.silu(self.conv(x))
-        params = F.linear(x, self.x_proj_weight)  # (B, L, R + 2N)
-        return route_scan(
-            x,
-            params.unsqueeze(2),
-            self.dt_proj_weight.unsqueeze(0),
-            self.dt_proj_bias.unsqueeze(0),
-            init.decay(self.A_log).unsqueeze(0),
-            self.D.unsqueeze(0),
-            routes(self.route, x.shape[1:2]).on(x.device),
-        )
+from .causal import CausalBranch
 
 
 class BidirectionalMixer(nn.Module):

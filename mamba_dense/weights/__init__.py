@@ -1,11 +1,12 @@
 """Weight files: where they are, how they are read, and how the authors' names become ours."""
 
 from .author_names import SCAN_NAMES, TRUNK_NAMES, staged_key_maps
-from .keymap import KeyMap, KeyMismatchError
+from .keymap import JointKeys, KeyMap, KeyMismatchError
 from .load import LoadReport, load_model_weights, load_weights
 from .tables import resize_table
 
 __all__ = [
+    'JointKeys',
     'KeyMap',
     'KeyMismatchError',
     'LoadReport',

@@ -106,6 +106,48 @@ class KeyMap:
         return work.finish()
 
 
+@dataclass(frozen=True)
+class JointKeys:
+    """The key maps of a network's parts, for a file of the whole network in its authors' layout.
+
+    parts: for each part the prefix of our names, and its map from the authors' names in the whole
+        network to ours in the part; it drops by name what belongs to the others.
+    """
+
+    parts: tuple[tuple[str, KeyMap], ...]
+
+    def name(self, source: str) -> str:
+        """Our name of a source key that belongs to one part alone; '' is the whole network."""
+        for prefix, keymap in self.parts:
+            if source and not keymap.drops(source):
+                return prefix + keymap.name(source)
+        return source
+
+    def convert(
+        self, source: Mapping[str, Tensor], target: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """The source's tensors under the target's names and shapes; raises KeyMismatchError."""
+        return self.plan(source, target).tensors
+
+    def plan(self, source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Conversion:
+        """As `convert`, with a record of what no part took, of what is fresh and adapted."""
+        tensors: dict[str, Tensor] = {}
+        dropped = dict.fromkeys(source)
+        fresh: list[str] = []
+        adapted: list[str] = []
+        for prefix, keymap in self.parts:
+            own = {key[len(prefix) :]: t for key, t in target.items() if key.startswith(prefix)}
+            done = keymap.plan(source, own)
+            tensors |= {prefix + key: tensor for key, tensor in done.tensors.items()}
+            dropped = {key: None for key in done.dropped if key in dropped}
+            fresh += [prefix + key for key in done.fresh]
+            adapted += [prefix + line for line in done.adapted]
+        filled = {*tensors, *fresh}
+        if missing := [key for key in target if key not in filled]:
+            raise KeyMismatchError(missing)
+        return Conversion(tensors, tuple(dropped), tuple(fresh), tuple(adapted))
+
+
 @dataclass
 class _Work:
     """One conversion in progress."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from .fetch import fetch
-from .keymap import Conversion, KeyMap, KeyMismatchError, some
+from .keymap import Conversion, JointKeys, KeyMap, KeyMismatchError, some
 from .read import read_tensors
 
 BACKBONE = 'backbone.'
@@ -64,7 +64,8 @@ def load_model_weights(
     """Load a file into a whole network: segmentor, detector, classifier or a bare backbone.
 
     Every part whose class has `AUTHOR_KEYS` (the backbone) is converted by them; the other parts
-    are matched by name. Arguments and errors as in `load_weights`.
+    are matched by name. Where several parts have them, the file may also be one of the whole
+    network in its authors' layout. Arguments and errors as in `load_weights`.
     """
     keymap = getattr(model, 'AUTHOR_KEYS', None)
     if keymap is not None:
@@ -112,7 +113,11 @@ def _convert_whole(model: nn.Module, source: dict[str, Tensor], path: Path) -> C
     fresh: list[str] = []
     adapted: list[str] = []
     rest = dict(source)
-    for part, module in _parts_with_maps(model):
+    parts = _parts_with_maps(model)
+    if len(parts) > 1 and not any(key.startswith(part) for key in source for part, _ in parts):
+        joint = JointKeys(tuple((part, module.AUTHOR_KEYS) for part, module in parts))
+        return _converted(path, name, joint, source, target)
+    for part, module in parts:
         own = {key[len(part) :]: t for key, t in source.items() if key.startswith(part)}
         if not own:
             raise ValueError(
@@ -144,11 +149,13 @@ def _parts_with_maps(model: nn.Module) -> list[tuple[str, nn.Module]]:
 def _converted(
     path: Path,
     name: str,
-    keymap: KeyMap,
+    keymap: KeyMap | JointKeys,
     source: Mapping[str, Tensor],
     target: Mapping[str, Tensor],
 ) -> Conversion:
     try:
+        if isinstance(keymap, JointKeys):
+            return keymap.plan(source, target)
         return convert_tensors(keymap, source, target)
     except KeyMismatchError as error:
         raise ValueError(

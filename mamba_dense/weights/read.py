@@ -15,7 +15,16 @@ import torch
 from torch import Tensor
 
 # Where training programs keep the weights inside their files, in the order they are looked for.
-WRAPPERS = ('state_dict', 'model', 'model_state_dict', 'model_ema', 'ema', 'module', 'params')
+WRAPPERS = (
+    'state_dict',
+    'model',
+    'model_state_dict',
+    'model_ema',
+    'ema',
+    'module',
+    'params',
+    'network_weights',
+)
 # Prefixes that data-parallel and compiled wrappers put before every name.
 HULLS = ('module.', '_orig_mod.')
 

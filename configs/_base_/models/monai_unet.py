@@ -1,31 +1,20 @@
-# MONAI's UNet as mmseg's EncoderDecoder: the network ends in logits, the head adds the loss
+# MONAI's residual U-Net, as a whole network; the full resolution is kept by the first stage
+patch_size = [32, 32, 32]
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[0.0, 0.0, 0.0],
-        std=[1.0, 1.0, 1.0],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size_divisor=32,
-        test_cfg=dict(size_divisor=32),
-    ),
+    type='mamba_dense.VolumeSegmentor',
     backbone=dict(
         type='monai.networks.nets.UNet',
-        spatial_dims=2,
-        in_channels=3,
+        spatial_dims=3,
+        in_channels=1,
         out_channels=3,
-        channels=(18, 36, 72, 144, 288),
-        strides=(2, 2, 2, 2),
-        num_res_units=2,
+        channels=[8, 16, 32, 64],
+        strides=[1, 2, 2],
+        num_res_units=1,
+        norm='INSTANCE',
+        act='LEAKYRELU',
     ),
-    decode_head=dict(
-        type='mamba_dense.DecoderHead',
-        in_channels=3,
-        num_classes=3,
-        loss_decode=dict(type='mamba_dense.CeDiceLoss'),
-    ),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
+    num_classes=3,
+    loss=dict(type='mamba_dense.NnUNetLoss'),
+    patch_size=patch_size,
+    window_batch=4,
 )

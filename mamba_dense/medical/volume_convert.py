@@ -1,0 +1,179 @@
+"""Volumes of published data sets -> nnU-Net's raw layout, voxels and geometry unchanged."""
+
+import gzip
+import random
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mamba_dense.engine.files import DataError
+from mamba_dense.medical.layout import Case, write_dataset_json, write_folds, write_splits
+from mamba_dense.medical.volume import Volume, write_labels
+from mamba_dense.medical.volume_check import Findings, read_cases, spacing_notes, unseen_classes
+
+ENDING = '.nii.gz'
+
+
+@dataclass(frozen=True)
+class Source:
+    """What of a published data set was found in a folder.
+
+    Attributes:
+        channels: names; "CT" is treated as nnU-Net does.
+        classes: names to write, background first.
+        train: cases with masks.
+        test: cases for testing, with or without masks.
+        patients: case -> patient, whose cases train or validate together; a case that is not in it
+            is a patient of its own.
+        renumber: class number in the files -> class number to write, every other one becomes 0;
+            None keeps the numbers.
+        val: cases that validate by the data set's published split, () if there is none.
+        problems: what keeps other cases out, one line for each.
+    """
+
+    channels: tuple[str, ...]
+    classes: tuple[str, ...]
+    train: tuple[Case, ...]
+    test: tuple[Case, ...] = ()
+    patients: Mapping[str, str] = field(default_factory=dict)
+    renumber: Mapping[int, int] | None = None
+    val: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def numbers(self) -> int:
+        """How many class numbers the files may hold."""
+        return len(self.classes) if self.renumber is None else max(self.renumber) + 1
+
+
+def source_problems(source: Source) -> Iterator[str]:
+    """One line for each problem; every case is read."""
+    findings = Findings(list(source.problems))
+    for _ in read_cases((*source.train, *source.test), source.numbers, findings):
+        pass
+    yield from findings.problems
+    yield from _unseen(source, findings)
+
+
+def write_raw(
+    source: Source, out: str | Path, *, val_share: float | None = None, seed: int = 0
+) -> tuple[dict[str, int], list[str]]:
+    """Write `source` in nnU-Net's raw layout; what cannot be used is left out.
+
+    Files are copied (compressed where they are not), so that voxels, geometry and types stay as
+    they are; masks whose classes get other numbers are written anew in the image's geometry.
+
+    Args:
+        source: what was found.
+        out: folder to write to, which must not hold data yet.
+        val_share: share of the patients that validates, at least one and never all. None takes the
+            published split, or writes none: `Layout.split` then deals five folds.
+        seed: of the split.
+
+    Returns:
+        How many cases were written as 'train', 'val' and 'test' (without a split all train), and
+        one line for each thing left out or worth knowing.
+
+    Raises:
+        DataError: no case can be used; lists why.
+        FileExistsError: `out` holds data already.
+        ValueError: `val_share` out of its range.
+    """
+    if val_share is not None and not 0 < val_share < 1:
+        raise ValueError(f'val_share={val_share} must lie between 0 and 1')
+    out = Path(out)
+    for place in ('imagesTr', 'labelsTr', 'imagesTs', 'labelsTs', 'dataset.json', 'splits.json'):
+        if (out / place).exists():
+            raise FileExistsError(f'{out} holds data already: choose another folder or delete it')
+    findings = Findings(list(source.problems))
+    names = {}
+    for part, cases in (('Tr', source.train), ('Ts', source.test)):
+        names[part] = []
+        for case, image, labels in read_cases(cases, source.numbers, findings):
+            for channel, path in enumerate(case.images):
+                _copy(path, out / f'images{part}' / f'{case.name}_{channel:04d}{ENDING}')
+            if labels is not None:
+                target = out / f'labels{part}' / f'{case.name}{ENDING}'
+                _write_mask(target, case, image, labels, source.renumber)
+            names[part].append(case.name)
+    if not names['Tr']:
+        raise DataError(findings.problems or ['no case found'])
+    write_dataset_json(
+        out, channels=source.channels, classes=source.classes, cases=len(names['Tr'])
+    )
+    val = _write_split(out, source, names['Tr'], val_share, seed)
+    counts = {'train': len(names['Tr']) - val, 'val': val, 'test': len(names['Ts'])}
+    return counts, [*findings.problems, *_unseen(source, findings), *spacing_notes(findings)]
+
+
+def volumes_below(folder: Path, pattern: str) -> list[Path]:
+    """Files below `folder` of a name like `pattern` with an ending .nii or .nii.gz, sorted."""
+    found = [*folder.rglob(f'{pattern}.nii'), *folder.rglob(f'{pattern}.nii.gz')]
+    return sorted(path for path in found if path.is_file() and path.name[0] != '.')
+
+
+def bare(path: Path) -> str:
+    """The name of a volume without its ending."""
+    return path.name.removesuffix('.gz').removesuffix('.nii')
+
+
+def _unseen(source: Source, findings: Findings) -> list[str]:
+    renumber = source.renumber
+    if renumber is not None:
+        findings = Findings(classes={renumber.get(number, 0) for number in findings.classes})
+    return unseen_classes(source.classes, findings)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file, compressed if it is not."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.name.endswith('.gz'):
+        shutil.copyfile(source, target)
+        return
+    with source.open('rb') as plain, gzip.open(target, 'wb', compresslevel=6) as packed:
+        shutil.copyfileobj(plain, packed)
+
+
+def _write_mask(
+    target: Path,
+    case: Case,
+    image: Volume,
+    labels: np.ndarray,
+    renumber: Mapping[int, int] | None,
+) -> None:
+    """Copy the mask of a case, or write it with other class numbers."""
+    if renumber is None:
+        _copy(case.labels, target)
+        return
+    table = np.zeros(256, np.uint8)
+    table[list(renumber)] = list(renumber.values())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_labels(target, table[labels], image)
+
+
+def _write_split(
+    out: Path, source: Source, names: Sequence[str], val_share: float | None, seed: int
+) -> int:
+    """Write splits.json where a split was asked for, is published, or patients have many cases.
+
+    Returns:
+        How many cases validate; 0 without one split, where folds are dealt.
+    """
+    patients = {name: source.patients.get(name, name) for name in names}
+    val = {name for name in names if name in source.val}
+    if val_share is not None:
+        order = sorted(set(patients.values()))
+        if len(order) < 2:
+            raise DataError([f'{len(order)} patient: a split needs two; leave the share out'])
+        random.Random(seed).shuffle(order)
+        held_out = set(order[: min(max(1, round(len(order) * val_share)), len(order) - 1)])
+        val = {name for name in names if patients[name] in held_out}
+    if val and len(val) < len(names):
+        write_splits(out, set(names) - val, val)
+        return len(val)
+    if source.patients:
+        write_folds(out, patients)
+    return 0
