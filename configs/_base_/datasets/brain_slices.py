@@ -1,6 +1,8 @@
 # the bundled brain, slice by slice, enlarged four times; write the slices first:
 # python tools/prepare_data.py samples --name brain_slices
 _base_ = './folder.py'
+# for tools/infer.py: the axis that was sliced, the intensities that became 0 and 255
+slices = dict(axis=1, range=(0, 255))
 data_root = 'data/brain_slices'
 metainfo = dict(
     classes=('background', 'grey matter', 'white matter'),
@@ -10,9 +12,9 @@ common = dict(data_root=data_root, metainfo=metainfo, img_suffix='.png')
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    # about four times 98x94
-    dict(type='RandomResize', scale=(392, 376), ratio_range=(0.7, 1.4), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=(128, 128), cat_max_ratio=0.95),
+    # before Resize: a patch of the network is one pixel of the slice
+    dict(type='RandomCrop', crop_size=(32, 32), cat_max_ratio=0.95),
+    dict(type='Resize', scale_factor=4.0, keep_ratio=True),
     # the eight positions of a square
     dict(type='RandomRotFlip', rotate_prob=0.0, flip_prob=1.0),
     dict(type='RandomFlip', prob=0.5),

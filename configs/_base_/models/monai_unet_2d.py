@@ -1,10 +1,11 @@
-# MONAI's UNet as mmseg's EncoderDecoder: the network ends in logits, the head adds the loss
+# MONAI's residual U-Net as mmseg's EncoderDecoder, for the bundled brain's slices enlarged four
+# times: the network ends in logits, the head adds the loss
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
-        mean=[0.0, 0.0, 0.0],
-        std=[1.0, 1.0, 1.0],
+        mean=[170.0, 170.0, 170.0],
+        std=[40.0, 40.0, 40.0],
         bgr_to_rgb=True,
         pad_val=0,
         seg_pad_val=255,
@@ -27,5 +28,5 @@ model = dict(
         loss_decode=dict(type='mamba_dense.CeDiceLoss'),
     ),
     train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
+    test_cfg=dict(mode='slide', crop_size=(128, 128), stride=(96, 96)),
 )

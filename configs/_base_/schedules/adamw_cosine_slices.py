@@ -1,11 +1,4 @@
-# for the bundled brain's slices: AdamW 2e-3, a short warm-up, cosine to the end
+# for the bundled brain's slices
 _base_ = './adamw_cosine_short.py'
-max_iters = 800
-warmup = 20
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-2, by_epoch=False, begin=0, end=warmup),
-    dict(type='CosineAnnealingLR', eta_min=1e-6, by_epoch=False, begin=warmup, end=max_iters),
-]
-train_cfg = dict(max_iters=max_iters, val_interval=400)
-default_hooks = dict(checkpoint=dict(interval=400))
+train_cfg = dict(val_interval=200)
