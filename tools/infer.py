@@ -1,4 +1,4 @@
-"""Predict a picture or a folder of pictures: masks or objects, overlays, a table of the found.
+"""Predict pictures or volumes, one or a folder: masks or objects, overlays, a table of the found.
 
     python tools/infer.py IMAGE_OR_FOLDER --model CONFIG_OR_NAME --checkpoint FILE --out DIR
 
@@ -6,6 +6,11 @@ Change networks take two dates, GeoTIFF of any size, other rasters or pictures, 
 them with the same names; a run that was stopped goes on when it is started again:
 
     python tools/infer.py BEFORE AFTER --model CONFIG_OR_NAME --checkpoint FILE --out DIR
+
+Volumes (NIfTI, a file for each channel: NAME_0000.nii.gz, ...) give masks in their geometry,
+montages and a table of millilitres; networks of pictures see them slice by slice:
+
+    python tools/infer.py CASE.nii.gz_OR_FOLDER --model CONFIG --checkpoint FILE --out DIR
 
 A picture that cannot be used is reported and the others are predicted; the exit status is then 1.
 """
@@ -31,6 +36,7 @@ from mamba_dense.apis.change import is_change_detector
 from mamba_dense.apis.folder import Options, Outcome, predict_folder
 from mamba_dense.apis.progress import Progress, duration
 from mamba_dense.apis.raster import find_pairs
+from mamba_dense.apis.volume_cases import check_installed, holds_volumes
 
 
 def parse_args() -> argparse.Namespace:
@@ -62,6 +68,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--opacity', type=float, default=0.4, help='of the colours in overlays')
     parser.add_argument(
         '--trusted', action='store_true', help='run the code inside a checkpoint that needs it'
+    )
+    parser.add_argument(
+        '--mirror', action='store_true', help='average over mirrored views (segmentation)'
+    )
+    volumes = parser.add_argument_group('volumes')
+    volumes.add_argument(
+        '--max-memory', type=float, metavar='GB', help='of a case; default: half of what is free'
+    )
+    volumes.add_argument(
+        '--axis', type=int, choices=(0, 1, 2), help='across the slices, for networks of pictures'
     )
     change = parser.add_argument_group('change networks')
     change.add_argument(
@@ -103,13 +119,15 @@ def describe(outcome: Outcome) -> str:
     return f'{outcome.path}: {shown}'
 
 
-def tile_progress() -> Callable[[int, int], None]:
-    """Shows how far the tiles of one picture after the other are."""
+def tile_progress(name: str = 'tiles') -> Callable[[int, int], None]:
+    """Shows how far the tiles of one picture, or parts of a volume, after the other are."""
     shown: list[Progress] = []
 
     def on_tile(done: int, total: int) -> None:
+        if total == 1:
+            return
         if not shown or done <= shown[0].done:
-            shown[:] = [Progress('tiles', total)]
+            shown[:] = [Progress(name, total)]
         shown[0].step_to(done)
 
     return on_tile
@@ -128,6 +146,10 @@ def run(args: argparse.Namespace) -> int:
             f'{args.model} takes one picture or folder; two dates, --bands, --probabilities and '
             '--cluster are of change networks.'
         )
+    if hasattr(model, 'predict_scores') or holds_volumes(args.source[0], args.out):
+        return run_volumes(args, model, args.source[0])
+    if args.max_memory or args.axis is not None:
+        raise ValueError('--max-memory and --axis are of volumes.')
     return run_pictures(args, model, args.source[0])
 
 
@@ -187,6 +209,7 @@ def run_pictures(args: argparse.Namespace, model: nn.Module, source: Path) -> in
         overlap=args.overlap,
         opacity=args.opacity,
         score=args.score,
+        mirror=args.mirror,
     )
     progress = Progress('pictures', count)
     start = time.monotonic()
@@ -199,6 +222,34 @@ def run_pictures(args: argparse.Namespace, model: nn.Module, source: Path) -> in
             failed.append(outcome.error)
     print(
         f'{count - len(failed)} of {count} pictures in {duration(time.monotonic() - start)}: '
+        f'{args.out}'
+    )
+    return report(failed)
+
+
+def run_volumes(args: argparse.Namespace, model: nn.Module, source: Path) -> int:
+    """Predict volumes one by one; the number of those that failed."""
+    check_installed()
+    from mamba_dense.apis.volume import VolumeOptions, predict_volumes
+
+    if args.tile:
+        raise ValueError(f'--tile {args.tile} is of pictures; of volumes, see --max-memory.')
+    options = VolumeOptions(
+        mirror=args.mirror,
+        max_memory=args.max_memory and args.max_memory * 1e9,
+        axis=args.axis,
+        value_range=tuple(args.range) if args.range else None,
+        opacity=args.opacity,
+    )
+    start, count, failed = time.monotonic(), 0, []
+    for outcome in predict_volumes(model, source, args.out, options, tile_progress('parts')):
+        count += 1
+        found = ', '.join(f'{name} {volume:.4g} ml' for name, _, volume in outcome.rows)
+        print(f'{outcome.name}: {outcome.error and "FAILED " + outcome.error or found}', flush=True)
+        if outcome.error:
+            failed.append(outcome.error)
+    print(
+        f'{count - len(failed)} of {count} volumes in {duration(time.monotonic() - start)}: '
         f'{args.out}'
     )
     return report(failed)

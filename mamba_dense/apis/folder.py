@@ -51,6 +51,7 @@ class Options:
     overlap: int | None = None
     opacity: float = 0.4
     score: float = 0.3
+    mirror: bool = False
 
 
 def predict_folder(
@@ -111,6 +112,7 @@ def _predict(
         value_range=limits,
         tile=options.tile,
         overlap=options.overlap,
+        mirror=options.mirror,
         on_tile=on_tile,
     )
     if isinstance(result, Instances):

@@ -23,6 +23,7 @@ from .change import is_change_detector
 from .images import ImageError, check_image, read_image, to_bytes
 from .instances import Instances, from_sample, is_detector
 from .large_image import count_tiles, predict_bands
+from .memory import free_memory
 from .models import find_model
 
 Image = str | Path | np.ndarray
@@ -127,6 +128,7 @@ def infer(
     keep_scores: bool = False,
     tile: int | None = None,
     overlap: int | None = None,
+    mirror: bool = False,
     on_tile: Callable[[int, int], None] | None = None,
 ) -> Any:
     """Predict one picture, or several one after the other.
@@ -141,6 +143,8 @@ def infer(
         tile: predict in square tiles of this side, cut at the picture's own resolution, for
             pictures too large for the network at once. None predicts as the config says.
         overlap: pixels that neighbouring tiles share; None is a quarter of the tile.
+        mirror: average the probabilities over the picture mirrored along rows, columns and both
+            (segmentation).
         on_tile: called after each tile with how many are done and how many there are.
 
     Returns:
@@ -158,6 +162,7 @@ def infer(
         keep_scores=keep_scores,
         tile=tile,
         overlap=overlap,
+        mirror=mirror,
         on_tile=on_tile,
     )
     if isinstance(images, Sequence) and not isinstance(images, str):
@@ -173,6 +178,7 @@ def _infer_one(
     keep_scores: bool,
     tile: int | None,
     overlap: int | None,
+    mirror: bool,
     on_tile: Callable[[int, int], None] | None,
 ) -> Prediction | Instances | Label:
     if is_change_detector(model):
@@ -183,6 +189,8 @@ def _infer_one(
     else:
         name, pixels = str(image), read_image(image, channels)
     limits = check_image(pixels, value_range, name)
+    if mirror and not hasattr(model, 'decode_head'):
+        raise ValueError(f'mirror=True is of segmentation; {type(model).__name__} takes False.')
     if is_detector(model):
         if tile is not None:
             raise ValueError(f'tile={tile}: tiles are of segmentation; detectors take tile=None.')
@@ -191,7 +199,7 @@ def _infer_one(
         return _classify(model, to_bytes(pixels, channels, limits, name))
     if tile is None:
         _check_memory(model, pixels.shape, name)
-        scores = _segment(model, to_bytes(pixels, channels, limits, name))
+        scores = _segment(model, to_bytes(pixels, channels, limits, name), mirror)
         return _decide(model, scores, keep_scores)
     if keep_scores:
         raise ValueError('keep_scores=True holds the scores of the whole picture; leave tile=None.')
@@ -200,7 +208,7 @@ def _infer_one(
     total, done = count_tiles(pixels.shape, tile, overlap), itertools.count(1)
 
     def predict(part: np.ndarray) -> np.ndarray:
-        scores = _segment(model, to_bytes(part, channels, limits, name), resize=False)
+        scores = _segment(model, to_bytes(part, channels, limits, name), mirror, resize=False)
         if on_tile is not None:
             on_tile(next(done), total)
         return scores
@@ -240,13 +248,14 @@ def _scope(cfg: Config) -> Iterator[None]:
         yield
 
 
-def _test_dataset(cfg: Config) -> Mapping[str, Any]:
+def test_dataset(cfg: Config) -> Mapping[str, Any]:
+    """The data set of a config that tests, else the one that validates; empty without both."""
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
     return loader.get('dataset', {})
 
 
 def _dataset_meta(cfg: Config) -> dict[str, Any]:
-    dataset = _test_dataset(cfg)
+    dataset = test_dataset(cfg)
     meta: dict[str, Any] = {}
     if 'type' in dataset:
         with _scope(cfg):
@@ -258,7 +267,7 @@ def _dataset_meta(cfg: Config) -> dict[str, Any]:
 
 def _pipeline(cfg: Config, resize: bool) -> Compose:
     """The config's test transforms without those that load files."""
-    steps = cfg.get('test_pipeline') or _test_dataset(cfg).get('pipeline')
+    steps = cfg.get('test_pipeline') or test_dataset(cfg).get('pipeline')
     if steps is None:
         raise ValueError(
             f'{cfg.filename}: has neither test_pipeline nor test_dataloader.dataset.pipeline, '
@@ -274,9 +283,20 @@ def _pipeline(cfg: Config, resize: bool) -> Compose:
         return Compose(kept)
 
 
-@torch.inference_mode()
-def _segment(model: nn.Module, pixels: np.ndarray, *, resize: bool = True) -> np.ndarray:
+def _segment(
+    model: nn.Module, pixels: np.ndarray, mirror: bool = False, *, resize: bool = True
+) -> np.ndarray:
     """Probabilities (classes, H, W) float32 of a picture (H, W, C) uint8."""
+    if not mirror:
+        return _segment_once(model, pixels, resize)
+    turns = ((), (0,), (1,), (0, 1))
+    scores = (_segment_once(model, np.flip(pixels, turn), resize) for turn in turns)
+    # the axes of the picture are one further in the scores
+    return sum(np.flip(s, [1 + a for a in t]) for s, t in zip(scores, turns)) / len(turns)
+
+
+@torch.inference_mode()
+def _segment_once(model: nn.Module, pixels: np.ndarray, resize: bool) -> np.ndarray:
     size = pixels.shape[:2]
     logits: Tensor = _sample(model, pixels, resize).seg_logits.data  # (classes, H, W)
     if tuple(logits.shape[1:]) != size:
@@ -348,7 +368,7 @@ def _check_memory(model: nn.Module, shape: tuple[int, ...], name: str) -> None:
     if device.type == 'cuda':
         free = torch.cuda.mem_get_info(device)[0]
     else:
-        free = _free_memory()
+        free = free_memory()
     classes = model.decode_head.out_channels
     need = _COPIES * 4 * classes * shape[0] * shape[1]
     if free is not None and need > free:
@@ -357,17 +377,6 @@ def _check_memory(model: nn.Module, shape: tuple[int, ...], name: str) -> None:
             f'{need / 1e9:.1f} GB at once, {free / 1e9:.1f} GB are free; predict it in tiles, '
             'for example tile=512 (--tile 512 of tools/infer.py).'
         )
-
-
-def _free_memory() -> int | None:
-    """Bytes of memory that can be had, where the system says."""
-    info = Path('/proc/meminfo')
-    if not info.is_file():
-        return None
-    for line in info.read_text().splitlines():
-        if line.startswith('MemAvailable:'):
-            return int(line.split()[1]) * 1024
-    return None
 
 
 @torch.inference_mode()

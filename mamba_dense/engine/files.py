@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
+VOLUME_SUFFIXES = ('.nii.gz', '.nii')
 _SHOWN = 20
 # a sixteenth of the range of 16 bits: what cameras of 12 bits write
 _DARK = 4096

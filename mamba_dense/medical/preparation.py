@@ -6,7 +6,7 @@ sparse matrix; a part of the result needs a part of the source alone.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -22,6 +22,8 @@ _ANISOTROPY = 3.0
 # share of the volume that is left by the crop, below which z-score looks at the non-zero voxels
 _MASKED_BELOW = 0.75
 _EPSILON = 1e-8
+# columns that are resampled at once
+_BLOCK = 65536
 _CHANNEL_KEYS = {
     'zscore': (),
     'ct': ('low', 'high', 'mean', 'std'),
@@ -72,11 +74,12 @@ class Geometry:
 
     def source(self, part: Box) -> Box:
         """The prepared voxels that `restore_part` needs for a part of the cropped volume."""
-        needed = []
-        for matrix, rows in zip(self.matrices(1, back=True), part, strict=True):
-            columns = matrix[rows].indices
-            needed.append(slice(int(columns.min()), int(columns.max()) + 1))
-        return tuple(needed)
+        return tuple(self.source_along(axis, rows) for axis, rows in enumerate(part))
+
+    def source_along(self, axis: int, rows: slice) -> slice:
+        """The prepared voxels that `rows` of the cropped volume need along an axis."""
+        columns = self.matrices(1, back=True)[axis][rows].indices
+        return slice(int(columns.min()), int(columns.max()) + 1)
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ class Preparation:
         inside = cut.any(axis=0) if masked else None
         data = np.empty((len(cut), *geometry.size), np.float32)
         for index, (values, channel) in enumerate(zip(cut, self.channels, strict=True)):
-            data[index] = resample(_scaled(values, channel, inside), matrices)
+            resample(_scaled(values, channel, inside), matrices, data[index])
         return Prepared(data, geometry)
 
     def geometry(self, volume: Volume) -> Geometry:
@@ -200,7 +203,8 @@ class Preparation:
                 f'{geometry.size}; they must agree.'
             )
         whole = tuple(slice(0, n) for n in geometry.cropped)
-        scores = np.asarray(scores)
+        # what a coarser file takes may leave out voxels at the border
+        scores = np.asarray(scores)[(slice(None), *geometry.source(whole))]
         labels = np.zeros(geometry.shape, np.uint8)
         geometry.cut(labels)[...] = restore_part(scores, geometry, whole)
         return labels
@@ -243,16 +247,35 @@ def axis_matrix(length: int, wanted: int, order: int) -> sparse.csr_array:
     return sparse.csr_array(matrix.astype(np.float32))
 
 
-def resample(values: np.ndarray, matrices: Sequence[sparse.csr_array]) -> np.ndarray:
-    """An array (*S) with the matrix of each axis applied to it, float32."""
-    values = values.astype(np.float32, copy=False)
-    for axis, matrix in enumerate(matrices):
-        if _is_identity(matrix):
-            continue
-        first = np.moveaxis(values, axis, 0)
-        flat = matrix @ np.ascontiguousarray(first).reshape(len(first), -1)
-        values = np.moveaxis(flat.reshape(-1, *first.shape[1:]), 0, axis)
-    return values
+def resample(
+    values: np.ndarray, matrices: Sequence[sparse.csr_array], out: np.ndarray | None = None
+) -> np.ndarray:
+    """An array (*S) with the matrix of each axis applied to it, float32.
+
+    Plane by plane, then block by block along the first axis, so that beside source and result no
+    more than one array is held.
+
+    Args:
+        values: (X, Y, Z).
+        matrices: of X, Y and Z.
+        out: where to write the result; allocated by default.
+    """
+    first, *inner = matrices
+    size = tuple(matrix.shape[0] for matrix in matrices)
+    if out is None:
+        out = np.empty(size, np.float32)
+    same = _is_identity(first)
+    planes = out if same else np.empty((len(values), *size[1:]), np.float32)
+    for index, plane in enumerate(values):
+        plane = plane.astype(np.float32, copy=False)
+        for matrix in inner:  # each turn applies a matrix to the rows and transposes
+            plane = plane.T if _is_identity(matrix) else (matrix @ np.ascontiguousarray(plane)).T
+        planes[index] = plane
+    if not same:
+        flat, wanted = planes.reshape(len(planes), -1), out.reshape(size[0], -1)
+        for start in range(0, flat.shape[1], _BLOCK):
+            wanted[:, start : start + _BLOCK] = first @ flat[:, start : start + _BLOCK]
+    return out
 
 
 def _is_identity(matrix: sparse.csr_array) -> bool:
@@ -335,13 +358,20 @@ def _scaled(
 
 def _zscore(values: np.ndarray, inside: np.ndarray | None) -> None:
     """Mean 0 and deviation 1 of the voxels `inside` (None: of all), in place; the others are 0."""
-    seen = values if inside is None else values[inside]
-    if seen.min() == seen.max():
+
+    def planes() -> Iterator[np.ndarray]:  # of those inside: a copy of all would take memory
+        for index, plane in enumerate(values):
+            seen = plane if inside is None else plane[inside[index]]
+            if seen.size:
+                yield seen.astype(np.float64)
+
+    if min(plane.min() for plane in planes()) == max(plane.max() for plane in planes()):
         values[...] = 0
         return
-    mean = float(seen.mean(dtype=np.float64))
-    spread = sum(float(np.square(plane - mean, dtype=np.float64).sum()) for plane in seen)
+    count = values.size if inside is None else int(inside.sum())
+    mean = sum(float(plane.sum()) for plane in planes()) / count
+    spread = sum(float(np.square(plane - mean).sum()) for plane in planes()) / count
     values -= mean
-    values /= max(math.sqrt(spread / seen.size), _EPSILON)
+    values /= max(math.sqrt(spread), _EPSILON)
     if inside is not None:
         values[~inside] = 0

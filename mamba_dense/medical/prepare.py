@@ -10,6 +10,7 @@ from PIL import Image
 from mamba_dense import samples
 from mamba_dense.medical.brain import disturbed, read_brain, slabs
 from mamba_dense.medical.layout import write_dataset_json, write_splits
+from mamba_dense.medical.slices import picture
 
 SAMPLES = ('brain_slices', 'brain_slices_disturbed', 'brain', 'brain_disturbed')
 # part of `slabs` -> the case of the volumes
@@ -47,8 +48,7 @@ def _write_slices(image: np.ndarray, labels: np.ndarray, out: Path) -> None:
             target = out / folder / subset
             target.mkdir(parents=True, exist_ok=True)
             for y in range(slab.start, slab.stop):
-                # rows from top to bottom
-                Image.fromarray(volume[:, y, ::-1].T).save(target / f'y{y:03d}.png')
+                Image.fromarray(picture(volume, 1, y)).save(target / f'y{y:03d}.png')
     classes = {'classes': samples.splits()['brain']['classes']}
     (out / 'classes.json').write_text(json.dumps(classes, indent=2) + '\n')
 

@@ -1,6 +1,7 @@
 """NIfTI files as arrays and back, the geometry kept; what cannot be used is refused by name."""
 
 import gzip
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.fileholders import FileHolder
 
+from mamba_dense.engine.files import VOLUME_SUFFIXES as SUFFIXES
 from mamba_dense.weights.save import atomic_write
 
-SUFFIXES = ('.nii.gz', '.nii')
 # how far apart two geometries may lay a corner, as a share of the smallest spacing
 _TOLERANCE = 1e-2
 _MILLIMETRES = {'meter': 1e3, 'mm': 1.0, 'micron': 1e-3, 'unknown': 1.0}
@@ -43,9 +44,18 @@ class Volume:
     @property
     def spacing(self) -> tuple[float, float, float]:
         """Distance of neighbouring voxels along X, Y and Z, in mm (a unit not stated is mm)."""
-        unit = 'unknown' if self.header is None else self.header.get_xyzt_units()[0]
-        lengths = np.linalg.norm(self.affine[:3, :3], axis=0) * _MILLIMETRES[unit]
+        lengths = np.linalg.norm(self.affine[:3, :3], axis=0) * self._unit
         return tuple(float(length) for length in lengths)
+
+    @property
+    def millilitres(self) -> float:
+        """Volume of a voxel."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) * self._unit**3 / 1000
+
+    @property
+    def _unit(self) -> float:
+        """Length of the file's unit in mm."""
+        return 1.0 if self.header is None else _MILLIMETRES[self.header.get_xyzt_units()[0]]
 
 
 def is_volume(path: str | Path) -> bool:
@@ -55,6 +65,20 @@ def is_volume(path: str | Path) -> bool:
     (True, False)
     """
     return str(path).lower().endswith(SUFFIXES)
+
+
+def reading_bytes(paths: Sequence[str | Path]) -> int:
+    """Memory that `read_image` takes at most: (4 C + 4 + r) N.
+
+    C files of N voxels, stored in r bytes each; 0 where the first file does not tell (its reading
+    will say why).
+    """
+    try:
+        first = nibabel.load(paths[0])
+        stored = np.dtype(first.get_data_dtype()).itemsize
+        return (4 * len(paths) + 4 + stored) * math.prod(first.shape)
+    except (*_UNREADABLE, TypeError):
+        return 0
 
 
 def read_image(paths: str | Path | Sequence[str | Path]) -> Volume:
@@ -71,16 +95,18 @@ def read_image(paths: str | Path | Sequence[str | Path]) -> Volume:
     paths = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if not paths:
         raise VolumeError('paths is empty: allowed is one file for each channel, at least one.')
-    data = affine = header = None
-    for index, path in enumerate(paths):
-        image, values = _load(path, np.float32)
-        if data is None:
-            affine, header = image.affine, image.header
-            data = np.empty((len(paths), *values.shape), np.float32)
-        _check_grid(path, values.shape, image.affine, paths[0], data.shape[1:], affine)
+    image, values = _load(paths[0], np.float32)
+    _check_finite(paths[0], values)
+    data = values[None]
+    if len(paths) > 1:
+        data = np.empty((len(paths), *values.shape), np.float32)
+        data[0] = values
+    for index, path in enumerate(paths[1:], 1):
+        other, values = _load(path, np.float32)
+        _check_grid(path, values.shape, other.affine, paths[0], data.shape[1:], image.affine)
         _check_finite(path, values)
         data[index] = values
-    return Volume(data, affine, paths[0], header)
+    return Volume(data, image.affine, paths[0], image.header)
 
 
 def read_labels(path: str | Path, *, like: Volume, num_classes: int | None = None) -> np.ndarray:

@@ -141,7 +141,7 @@ class TestPredictions:
             infer(model, image, tile=32, keep_scores=True)
 
     def test_memory(self, model, image, monkeypatch):
-        monkeypatch.setattr(inferencer, '_free_memory', lambda: 1000)
+        monkeypatch.setattr(inferencer, 'free_memory', lambda: 1000)
         with pytest.raises(MemoryError, match=r'93x70 pixels.*tile=512'):
             infer(model, image)
         assert infer(model, image, tile=64).mask.shape == (70, 93)

@@ -95,3 +95,55 @@ def test_command_refusals(root, words, reason):
     assert done.returncode != 0
     assert reason in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+VOLUMES = """
+default_scope = 'mamba_dense'
+model = dict(
+    type='VolumeSegmentor',
+    backbone=dict(type='torch.nn.Conv3d', in_channels=1, out_channels=2, kernel_size=1),
+    num_classes=2,
+    loss=dict(type='NnUNetLoss'),
+    patch_size=[8, 8, 8],
+)
+preparation = dict(channels=[dict(kind='zscore')])
+test_dataloader = dict(dataset=dict(type='CaseDataset', preparation=preparation))
+"""
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    """A good volume between two bad ones."""
+    nibabel = pytest.importorskip('nibabel', reason='needs the extra medical')
+    pytest.importorskip('monai', reason='needs the extra medical')
+    inside = tmp_path / 'cases'
+    inside.mkdir()
+    values = np.random.default_rng(0).integers(0, 255, (30, 40, 2), np.uint8)
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([1, 2, 5, 1])), inside / 'b_0000.nii.gz')
+    (inside / 'a.nii.gz').write_bytes((inside / 'b_0000.nii.gz').read_bytes()[:-40])
+    nibabel.save(nibabel.Nifti1Image(np.ones((4, 4, 4, 2)), np.eye(4)), inside / 'c.nii.gz')
+    return inside
+
+
+def test_volumes(root, volumes, tmp_path):
+    config, out = tmp_path / 'tiny.py', tmp_path / 'out'
+    config.write_text(VOLUMES)
+    options = ('--mirror', '--max-memory', '0.01')
+    done = call(root, volumes, '--model', config, '--out', out, *options)
+    assert done.returncode == 1, done.stderr
+    assert '1 of 3 volumes' in done.stdout and 'b: class 1 ' in done.stdout
+    assert '2 failed:' in done.stderr and 'a.nii.gz: cannot be read' in done.stderr
+    names = sorted(path.name for path in out.iterdir())
+    assert names == ['b.nii.gz', 'b_montage.png', 'volumes.csv']
+
+
+def test_volumes_by_a_network_of_pictures(root, volumes, tmp_path):
+    case, out = volumes / 'b_0000.nii.gz', tmp_path / 'out'
+    done = call(root, case, '--model', NANO, '--out', out, '--axis', '2')
+    assert done.returncode == 0, done.stderr
+    assert '1 of 1 volumes' in done.stdout and (out / 'b.nii.gz').is_file()
+
+
+def test_options_of_volumes(root, folder, tmp_path):
+    done = call(root, folder, '--model', NANO, '--out', tmp_path / 'out', '--axis', '2')
+    assert done.returncode == 1 and '--axis are of volumes' in done.stderr
