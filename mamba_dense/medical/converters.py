@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mamba_dense.medical import flat_sets, slice_sets
+from mamba_dense.medical import flat_sets, slice_sets, volume_sets
 from mamba_dense.medical.flat_convert import flat_problems, write_flat
+from mamba_dense.medical.volume_convert import source_problems, write_raw
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ CONVERTERS: Mapping[str, Converter] = {
     'synapse-slices': Converter(
         slice_sets.find_slices, slice_sets.slice_problems, slice_sets.write_slices
     ),
+    **{
+        name: Converter(find, source_problems, write_raw)
+        for name, find in volume_sets.FINDERS.items()
+    },
 }
 
 

@@ -204,7 +204,9 @@ def _doubled(source: FlatSource) -> set[str]:
     names = [picture.name for picture in source.pictures]
     suffixes = [picture.images[0].suffix for picture in source.pictures]
     common = max(sorted(set(suffixes)), key=suffixes.count, default='')
-    twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+    twice = (
+        {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+    )
     return twice | {p.name for p in source.pictures if p.images[0].suffix != common}
 
 

@@ -3,8 +3,9 @@
 import re
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -16,7 +17,8 @@ from mamba_dense.registry import METRICS
 _SLICE = r'(?P<case>.+)_slice(?P<index>\d+)'
 
 
-class _Slice(NamedTuple):
+@dataclass(frozen=True)
+class _Slice:
     case: str
     index: int
     shape: tuple[int, int]
@@ -124,8 +126,12 @@ def _stack(case: str, slices: list[_Slice]) -> tuple[np.ndarray, np.ndarray]:
     shapes = {one.shape for one in slices}
     if len(shapes) > 1:
         raise ValueError(f'case {case} has slices of the sizes {sorted(shapes)}; one is needed.')
-    return tuple(
-        np.stack([np.frombuffer(zlib.decompress(raw), np.uint8).reshape(shapes[0]) for raw in kind])
-        for shapes in [list(shapes)]
-        for kind in ([one.predicted for one in slices], [one.truth for one in slices])
-    )
+    (shape,) = shapes
+    predicted = _unpack([one.predicted for one in slices], shape)
+    return predicted, _unpack([one.truth for one in slices], shape)
+
+
+def _unpack(packed: Sequence[bytes], shape: tuple[int, int]) -> np.ndarray:
+    """(slices, H, W) uint8."""
+    planes = [np.frombuffer(zlib.decompress(raw), np.uint8) for raw in packed]
+    return np.stack(planes).reshape(-1, *shape)

@@ -148,7 +148,9 @@ def read_slices(path: Path) -> tuple[np.ndarray, np.ndarray]:
     axes = 2 if path.suffix == '.npz' else 3
     if image.shape != label.shape or image.ndim != axes or not image.size:
         wanted = '(H, W)' if axes == 2 else '(slices, H, W)'
-        raise DataError([f'{path}: image {image.shape}, label {label.shape}; both must be {wanted}'])
+        raise DataError(
+            [f'{path}: image {image.shape}, label {label.shape}; both must be {wanted}']
+        )
     if not np.isfinite(image).all():
         raise DataError([f'{path}: {np.count_nonzero(~np.isfinite(image))} voxels are NaN or inf'])
     low, high = float(image.min()), float(image.max())
@@ -156,7 +158,9 @@ def read_slices(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise DataError(
             [f'{path}: intensities {low:g} to {high:g}; clip CT to -125..275 and scale it to 0..1']
         )
-    wrong = sorted({float(value) for value in np.unique(label)} - {*map(float, range(len(CLASSES)))})
+    wrong = sorted(
+        {float(value) for value in np.unique(label)} - {*map(float, range(len(CLASSES)))}
+    )
     if wrong:
         raise DataError([f'{path}: labels {wrong[:8]}; allowed: 0 to {len(CLASSES) - 1}'])
     return np.rint(image.clip(0, 1) * _WHITE).astype(np.uint16), label.astype(np.uint8)

@@ -156,9 +156,7 @@ class ZoomSlice(BaseTransform):
         image = results['img']
         factors = [wanted / side for wanted, side in zip(self.size, image.shape, strict=False)]
         kept = image.dtype if image.dtype.kind == 'f' else np.float32
-        found = ndimage.zoom(
-            image.astype(kept), factors + [1] * (image.ndim - 2), order=self.order
-        )
+        found = ndimage.zoom(image.astype(kept), factors + [1] * (image.ndim - 2), order=self.order)
         results['img'] = found
         for key in results.get('seg_fields', ()):
             results[key] = ndimage.zoom(results[key], factors, order=0)

@@ -1,4 +1,4 @@
-# MHS-UNet, small, for the bundled brain's slices enlarged four times; in windows of the size trained on
+# MHS-UNet, small, for the bundled brain's slices, enlarged; in windows of the size trained on
 _base_ = './mhs_unet.py'
 arch = dict(base='nano', depths=(1, 1, 1, 1))
 model = dict(

@@ -1,4 +1,4 @@
-# VM-UNet, small, for the bundled brain's slices enlarged four times; in windows of the size trained on
+# VM-UNet, small, for the bundled brain's slices, enlarged; in windows of the size trained on
 _base_ = './vm_unet.py'
 arch = dict(base='vanilla_tiny', dims=(32, 64, 128, 256), depths=(1, 1, 1, 1))
 model = dict(
