@@ -31,7 +31,9 @@ def training_image(model: nn.Module, height: int, width: int, batch: int = 1) ->
 def takes_means(model: nn.Module) -> bool:
     """Whether a norm of the model takes the mean of each channel away."""
     groups = (norm for norm in model.modules() if isinstance(norm, nn.GroupNorm))
-    return bool(batch_norms(model)) or any(n.num_groups == n.num_channels for n in groups)
+    instance = any(isinstance(n, (nn.InstanceNorm2d, nn.InstanceNorm3d)) for n in model.modules())
+    alone = any(n.num_groups == n.num_channels for n in groups)
+    return bool(batch_norms(model)) or instance or alone
 
 
 def wake(model: nn.Module) -> nn.Module:
@@ -78,6 +80,12 @@ def check_finite(model: nn.Module, x: Tensor) -> None:
         assert y.dtype == x.dtype
 
 
+def declared_image(model: nn.Module) -> Tensor:
+    """A meta image of the size that a variant is made for, where it is made for one."""
+    size = getattr(model, 'patch_size', None) or (128, 192)
+    return torch.empty(1, model.in_channels, *size, device='meta')
+
+
 def check_declared(model: nn.Module, x: Tensor) -> None:
     outputs = features(model, x)
     assert len(outputs) == len(model.out_indices)
@@ -85,7 +93,8 @@ def check_declared(model: nn.Module, x: Tensor) -> None:
     overlap, step = getattr(model.stem, 'overlap', 0), model.stem.stride
     size = [(s - overlap) // step * step for s in x.shape[2:]]
     for y, channels, stride in zip(outputs, model.out_channels, model.strides, strict=True):
-        expected = tuple(s // stride for s in size)
+        steps = (stride,) * len(size) if isinstance(stride, int) else stride
+        expected = tuple(s // step for s, step in zip(size, steps, strict=True))
         assert tuple(y.shape) == (x.shape[0], channels, *expected)
 
 
@@ -208,11 +217,11 @@ def check_compile(
     - activations on their kink, which move gradients by up to 9 %: `smooth_image` avoids them;
     - weights of the loss that hardly vary within a channel, which a batch norm takes away (8e-4
       in EfficientViM where no kink matters, 2e-5 with weights in no order): see `total`;
-    - parameters that a batch norm takes away, like a bias before it (or before a group norm of
-      one channel a group): their exact gradient is nothing (1e-16 of the largest), what is computed
-      is rounding (up to 2e-6 of the largest in eager VSSD). Those below 1e-3 of the largest may be
-      as far from float64 as eager times two, or 1e-6 of the largest: a sum of thousands of tokens
-      that cancel is rounded otherwise in another order (3e-7 in LightM-UNet).
+    - parameters that a batch norm takes away, like a bias before it (or before an instance norm, or
+      a group norm of one channel a group): their exact gradient is nothing (1e-16 of the largest),
+      what is computed is rounding (up to 2e-6 of the largest in eager VSSD). Those below 1e-3 of
+      the largest may be as far from float64 as eager times two, or 1e-6 of the largest: a sum of
+      thousands of tokens that cancel is rounded otherwise in another order (3e-7 in LightM-UNet).
 
     With these eager is within 2e-5 of float64 in every parameter that matters. Of a network in
     `STEEP` float32 says nothing, and both programs run in float64.

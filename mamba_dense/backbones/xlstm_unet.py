@@ -18,8 +18,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+
+from mamba_kernels.dispatch import full_precision
 
 from ..bricks import OffsetLayerNorm, ResidualBlock, init_he, per_axis, residual_blocks
 from ..mixers import VisionLSTM
@@ -106,7 +107,7 @@ class LSTMBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, *spatial) to the same shape, in the dtype of the weights."""
         shape = x.shape
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             x = x.to(self.norm.weight.dtype).flatten(2)  # (B, C, L)
             x = x if self.of_channels else x.mT
             x = x + self.mixer(self.norm(x))

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
-from monai.metrics import compute_surface_dice
 
 from mamba_dense.medical.cases import Truth
 from mamba_dense.medical.scores import Counts, hausdorff95
+from mamba_dense.medical.surface_dice import area_surface_dice
 from mamba_dense.registry import METRICS
 from mamba_dense.weights.save import atomic_write
 
@@ -33,7 +32,7 @@ class CaseScores(BaseMetric):
 
     Dice and HD95 are those of `medical/scores.py` (MONAI's Dice is not defined where both masks are
     empty, its HD95 takes the larger of two percentiles, medpy's the percentile of both surfaces).
-    NSD is MONAI's with subvoxels, which gives the numbers of the public surface-distance code.
+    NSD is `area_surface_dice`, MONAI's with subvoxels.
 
     Where a mask is empty: both, 1, 0 mm and 1; one of the two, 0, the diagonal of the volume in mm,
     and 0.
@@ -108,7 +107,7 @@ class CaseScores(BaseMetric):
             lengths = (n * mm for n, mm in zip(label.shape, truth.spacing, strict=True))
             row['hd95'] = distance if math.isfinite(distance) else math.hypot(*lengths)
         if 'nsd' in self.scores:
-            row['nsd'] = surface_dice(found, label, self._tolerance(number), truth.spacing)
+            row['nsd'] = area_surface_dice(found, label, self._tolerance(number), truth.spacing)
         return row
 
     def _tolerance(self, number: int) -> float:
@@ -138,28 +137,3 @@ class CaseScores(BaseMetric):
     def _name(self, index: int) -> str:
         classes = (self.dataset_meta or {}).get('classes') or ()
         return classes[index] if index < len(classes) else str(index)
-
-
-def surface_dice(
-    found: np.ndarray, label: np.ndarray, tolerance: float, spacing: Sequence[float]
-) -> float:
-    """Share of both surfaces' area within `tolerance` of the other (arXiv 1809.04430).
-
-    MONAI's with subvoxels; 1 where both masks are empty, 0 where one is.
-
-    Args:
-        found, label: masks (X, Y, Z).
-        tolerance: in the unit of `spacing`.
-        spacing: of the voxels.
-    """
-    if not found.any() or not label.any():
-        return float(found.any() == label.any())
-    masks = [torch.from_numpy(mask)[None, None] for mask in (found, label)]
-    value = compute_surface_dice(
-        *masks,
-        class_thresholds=[tolerance],
-        include_background=True,
-        spacing=tuple(spacing),
-        use_subvoxels=True,
-    )
-    return float(value)

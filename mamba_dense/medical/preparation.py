@@ -203,7 +203,8 @@ class Preparation:
                 f'{geometry.size}; they must agree.'
             )
         whole = tuple(slice(0, n) for n in geometry.cropped)
-        scores = np.asarray(scores)
+        # what a coarser file takes may leave out voxels at the border
+        scores = np.asarray(scores)[(slice(None), *geometry.source(whole))]
         labels = np.zeros(geometry.shape, np.uint8)
         geometry.cut(labels)[...] = restore_part(scores, geometry, whole)
         return labels

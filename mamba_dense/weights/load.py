@@ -114,7 +114,8 @@ def _convert_whole(model: nn.Module, source: dict[str, Tensor], path: Path) -> C
     adapted: list[str] = []
     rest = dict(source)
     parts = _parts_with_maps(model)
-    if len(parts) > 1 and not any(key.startswith(part) for key in source for part, _ in parts):
+    # by the first part's name alone: authors, too, say decoder
+    if len(parts) > 1 and not any(key.startswith(parts[0][0]) for key in source):
         joint = JointKeys(tuple((part, module.AUTHOR_KEYS) for part, module in parts))
         return _converted(path, name, joint, source, target)
     for part, module in parts:

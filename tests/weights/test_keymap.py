@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mamba_dense.weights.keymap import KeyMap, KeyMismatchError, adapt_inputs
+from mamba_dense.weights.keymap import JointKeys, KeyMap, KeyMismatchError, adapt_inputs
 
 
 def _tensors(**shapes):
@@ -128,3 +128,24 @@ def test_adaptation_is_timms():
 def test_other_axes_of_a_first_convolution_must_agree():
     with pytest.raises(KeyMismatchError):
         KeyMap(inputs=('^w$',)).convert(_tensors(w=(4, 3, 5, 5)), _tensors(w=(4, 1, 3, 3)))
+
+
+def test_joint_keys_split_a_file_between_parts():
+    down = KeyMap(rename=((r'^enc\.', 'stem.'),), drop=(r'^dec\.', r'\.ops$'))
+    up = KeyMap(rename=((r'^dec\.', ''),), drop=(r'^enc\.',), fresh=(r'^scale$',))
+    keys = JointKeys((('backbone.', down), ('head.', up)))
+    source = {'enc.w': torch.ones(2), 'dec.w': torch.zeros(3), 'enc.ops': torch.ones(1)}
+    target = {
+        'backbone.stem.w': torch.empty(2),
+        'head.w': torch.empty(3),
+        'head.scale': torch.empty(1),
+    }
+    plan = keys.plan(source, target)
+    assert set(plan.tensors) == {'backbone.stem.w', 'head.w'}
+    assert plan.dropped == ('enc.ops',)  # which no part took
+    assert plan.fresh == ('head.scale',)
+    assert (keys.name('enc.w'), keys.name('dec.w')) == ('backbone.stem.w', 'head.w')
+    with pytest.raises(KeyMismatchError, match='unknown to the network: other'):
+        keys.convert({**source, 'other': torch.ones(1)}, target)
+    with pytest.raises(KeyMismatchError, match='missing from the weights: loss.weight'):
+        keys.convert(source, {**target, 'loss.weight': torch.ones(1)})
