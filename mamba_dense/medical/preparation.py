@@ -22,8 +22,8 @@ _ANISOTROPY = 3.0
 # share of the volume that is left by the crop, below which z-score looks at the non-zero voxels
 _MASKED_BELOW = 0.75
 _EPSILON = 1e-8
-# columns that are resampled at once
-_BLOCK = 65536
+# values that are resampled at once
+_BLOCK = 2**20
 _CHANNEL_KEYS = {
     'zscore': (),
     'ct': ('low', 'high', 'mean', 'std'),
@@ -273,8 +273,9 @@ def resample(
         planes[index] = plane
     if not same:
         flat, wanted = planes.reshape(len(planes), -1), out.reshape(size[0], -1)
-        for start in range(0, flat.shape[1], _BLOCK):
-            wanted[:, start : start + _BLOCK] = first @ flat[:, start : start + _BLOCK]
+        step = max(1, _BLOCK // max(len(flat), len(wanted)))
+        for start in range(0, flat.shape[1], step):
+            wanted[:, start : start + step] = first @ flat[:, start : start + step]
     return out
 
 
