@@ -4,10 +4,11 @@ Memory is bounded: a case takes at most
 
     4 C (N + M) + 2 N + max(8 V, 4 (C + K + 1) n + 16 v)     bytes,
 
-and what the network takes for its windows. C channels, K classes, N voxels of the file, M of the
-prepared volume, V of the larger of both lengths of each axis, n and v of the largest box and part
-(see `volume_parts`); reading takes (4 C + 4 + r) N before that, r bytes a voxel as stored. Boxes
-are chosen so that the sum stays below `max_memory`, or takes half of the memory that is free.
+and what the network takes for a batch of windows (its activations). C channels, K classes, N
+voxels of the file, M of the prepared volume, V of the larger of both lengths of each axis, n and v
+of the largest box and part (see `volume_parts`); reading takes (4 C + 4 + r) N before that, r bytes
+a voxel as stored. Boxes are chosen so that the sum stays below `max_memory`; without it a part
+takes no more than half of the memory that is free.
 """
 
 import csv
