@@ -194,7 +194,7 @@ class VolumeSegmentor(BaseModel):
 
     def _window_scores(self, window: Tensor, turns: Sequence[Sequence[int]]) -> Tensor:
         """Mean logits (B, K, *S) of windows (B, C, *S) over mirrored views."""
-        total = self.maps(window)[0].float()  # of no turn, the first
+        total = self.maps(window)[0].float().contiguous()  # of the first turn, none
         for turn in turns[1:]:
             total += self.maps(window.flip(turn))[0].float().flip(turn)
         return total.div_(len(turns)) if len(turns) > 1 else total
