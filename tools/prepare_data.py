@@ -50,6 +50,7 @@ def parse_args() -> argparse.Namespace:
     folder.add_argument('--config', type=Path, help='also write a config to train with')
     add_coco(commands)
     add_change(commands)
+    add_medical(commands)
     check = commands.add_parser(
         'check', help='look through a prepared folder, or the data of a config'
     )
@@ -123,6 +124,50 @@ def add_change(commands) -> None:
         help="label value -> class number, e.g. 0=0 100=1, in place of the layout's own",
     )
     change.add_argument('--config', type=Path, help='also write a config to train with')
+
+
+def add_medical(commands) -> None:
+    """Options of the `medical` command."""
+    medical = commands.add_parser(
+        'medical', help='published medical sets: check, convert, split; bad cases are listed'
+    )
+    medical.add_argument('source', type=Path, help='folder as downloaded')
+    medical.add_argument(
+        '--layout',
+        required=True,
+        help='of SOURCE; to mmseg layout: isic, chest-xray, nnunet-png, synapse-slices; to '
+        'nnU-Net raw: lits, acdc, synapse-volumes, nnunet',
+    )
+    medical.add_argument(
+        '--check', action='store_true', help='only read every case and list faults'
+    )
+    medical.add_argument('--out', type=Path, help='folder to write to')
+    medical.add_argument(
+        '--val', type=float, help="share that validates; the data set's own split unless given"
+    )
+    medical.add_argument('--seed', type=int, default=0, help='of the split')
+
+
+def prepare_medical(args: argparse.Namespace) -> tuple[str, list[str]]:
+    """The `medical` command; what it did, and a line for each case left out.
+
+    Raises:
+        ValueError: `--out` is missing.
+    """
+    from mamba_dense.medical.converters import find_converter
+
+    converter = find_converter(args.layout)
+    source = converter.find(args.source)
+    if args.check:
+        problems = list(converter.problems(source))
+        if problems:
+            raise DataError(problems)
+        return f'{args.source}: no problem found', []
+    if args.out is None:
+        raise ValueError('--out FOLDER says where to write; --check only looks')
+    counts, notes = converter.write(source, args.out, val_share=args.val, seed=args.seed)
+    shown = ', '.join(f'{count} in {subset}' for subset, count in counts.items())
+    return f'{args.out}: {shown}', notes
 
 
 def prepare_change(args: argparse.Namespace) -> str:
@@ -264,6 +309,12 @@ def main() -> int:
             text = prepare_coco(args)
         elif args.command == 'change':
             text = prepare_change(args)
+        elif args.command == 'medical':
+            text, notes = prepare_medical(args)
+            if notes:
+                sys.stdout.write(f'{text}\n')
+                sys.stderr.write('\n  '.join([f'{len(notes)} left out or to know:', *notes]) + '\n')
+                return 1
         else:
             text = check(args.target)
     except DataError as error:

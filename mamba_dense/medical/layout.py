@@ -1,6 +1,7 @@
 """Volumes or pictures in nnU-Net's raw layout: what lies in the folder, and how it is split.
 
-    imagesTr/NAME_0000.nii.gz ...   one file for each channel of a case
+    imagesTr/NAME_0000.nii.gz ...   one file for each channel of a case; a picture (.png) may hold
+                                    all its channels in the first
     labelsTr/NAME.nii.gz            its classes, 0 is background
     imagesTs/, labelsTs/            cases for testing; labels are optional
     dataset.json                    channels, classes, ending of the files
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mamba_dense.engine.files import DataError
+from mamba_dense.engine.files import IMAGE_SUFFIXES, DataError
 
 FOLDS = 5
 SPLITS = ('train', 'val', 'all', 'test')
@@ -223,14 +224,15 @@ def _cases(root: Path, subset: str, ending: str, channels: int, problems: list[s
     cases = []
     for name in sorted(found):
         files = found[name]
-        if sorted(files) != list(range(channels)):
+        coloured = ending in IMAGE_SUFFIXES and sorted(files) == [0]
+        if sorted(files) != list(range(channels)) and not coloured:
             have = ', '.join(f'{number:04d}' for number in sorted(files))
             need = ', '.join(f'{number:04d}' for number in range(channels))
             problems.append(f'{images}: case {name} has the channels {have}; dataset.json: {need}')
         elif required and name not in masks:
             problems.append(f'{labels / (name + ending)}: missing, the mask of {files[0]}')
         else:
-            cases.append(Case(name, tuple(files[n] for n in range(channels)), masks.get(name)))
+            cases.append(Case(name, tuple(files[n] for n in sorted(files)), masks.get(name)))
     for name in sorted(set(masks) - set(found)):
         problems.append(f'{masks[name]}: a mask without images in {images}')
     return cases

@@ -134,11 +134,22 @@ def surface_distances(
 
     A surface voxel has a neighbour along an axis, or the border of the array, outside its mask.
     """
-    ours, theirs = _surface(predicted), _surface(truth)
+    box = _box(np.asarray(predicted, bool) | np.asarray(truth, bool))
+    ours, theirs = _surface(predicted[box]), _surface(truth[box])
     return (
         ndimage.distance_transform_edt(~theirs, sampling=spacing)[ours],
         ndimage.distance_transform_edt(~ours, sampling=spacing)[theirs],
     )
+
+
+def _box(mask: np.ndarray) -> tuple[slice, ...]:
+    """The smallest box around a mask: outside of it is no surface, and nothing changes."""
+    box = []
+    for axis in range(mask.ndim):
+        others = tuple(i for i in range(mask.ndim) if i != axis)
+        inside = np.flatnonzero(mask.any(axis=others))
+        box.append(slice(inside[0], inside[-1] + 1) if len(inside) else slice(0, 0))
+    return tuple(box)
 
 
 def _surface(mask: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 # nnU-Net's augmentation (order and chances of version 2.1) over nnU-Net's raw layout; an epoch has
-# 250 batches of 2 patches. What differs with MONAI's transforms: labels take the nearest
-# value, no channel is spared blur and low resolution by chance, the deviation of the noise (not its
-# variance) is evenly drawn, patches are turned at their own size, repeating the border's value
+# 250 batches of 2 patches. What differs with MONAI's transforms: labels take the nearest value, no
+# channel is spared blur and low resolution by chance, the deviation of the noise (not its variance)
+# is evenly drawn, patches are turned and scaled at their own size, linearly, repeating the border's
+# value
 _base_ = './cases.py'
 both = ['image', 'label']
 turn = 30 * 3.141592653589793 / 180
@@ -13,7 +14,7 @@ spatial = [
         range_x=turn,
         range_y=turn,
         range_z=turn,
-        mode=[3, 0],
+        mode=['bilinear', 'nearest'],
         padding_mode='nearest',
     ),
     dict(
@@ -22,7 +23,7 @@ spatial = [
         prob=0.2,
         min_zoom=0.7,
         max_zoom=1.4,
-        mode=[3, 0],
+        mode=['trilinear', 'nearest'],
         padding_mode='edge',
     ),
 ]
