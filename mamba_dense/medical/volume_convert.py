@@ -64,7 +64,7 @@ def source_problems(source: Source) -> Iterator[str]:
 
 def write_raw(
     source: Source, out: str | Path, *, val_share: float | None = None, seed: int = 0
-) -> tuple[dict[str, int], list[str]]:
+) -> tuple[dict[str, int], list[str], list[str]]:
     """Write `source` in nnU-Net's raw layout; what cannot be used is left out.
 
     Files are copied (compressed where they are not), so that voxels, geometry and types stay as
@@ -79,7 +79,7 @@ def write_raw(
 
     Returns:
         How many cases were written as 'train', 'val' and 'test' (without a split all train), and
-        one line for each thing left out or worth knowing.
+        one line for each thing left out, and one for each worth knowing of the rest.
 
     Raises:
         DataError: no case can be used; lists why.
@@ -110,7 +110,8 @@ def write_raw(
     )
     val = _write_split(out, source, names['Tr'], val_share, seed)
     counts = {'train': len(names['Tr']) - val, 'val': val, 'test': len(names['Ts'])}
-    return counts, [*findings.problems, *_unseen(source, findings), *spacing_notes(findings)]
+    left_out = [*findings.problems, *_unseen(source, findings)]
+    return counts, left_out, spacing_notes(findings)
 
 
 def volumes_below(folder: Path, pattern: str) -> list[Path]:

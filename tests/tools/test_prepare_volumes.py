@@ -64,7 +64,7 @@ def test_goes_through(tmp_path, make):
     name, count = make(tmp_path / 'in')
     source = FINDERS[name](tmp_path / 'in')
     assert list(source_problems(source)) == []
-    counts, _ = write_raw(source, tmp_path / 'out', val_share=0.4)
+    counts, _, _ = write_raw(source, tmp_path / 'out', val_share=0.4)
     assert sum(counts.values()) == count
     assert min(counts['train'], counts['val']) > 0
     found = inspect_folder(tmp_path / 'out')
@@ -139,8 +139,9 @@ def test_bad_cases_are_listed_and_the_rest_is_written(tmp_path):
 
 def test_mixed_spacings_and_axes_are_reported(tmp_path):
     lits(tmp_path / 'in')
-    _, left_out = write_raw(FINDERS['lits'](tmp_path / 'in'), tmp_path / 'out')
-    (note,) = [line for line in left_out if 'spacing along Z' in line]
+    _, left_out, notes = write_raw(FINDERS['lits'](tmp_path / 'in'), tmp_path / 'out')
+    assert left_out == []
+    (note,) = [line for line in notes if 'spacing along Z' in line]
     assert 'from 1 mm (liver_0) to 4 mm (liver_3)' in note
     flipped = nibabel.Nifti1Image(mask(), np.diag((-0.7, 0.7, 1, 1)))
     nibabel.save(flipped, tmp_path / 'out' / 'imagesTr' / 'liver_0_0000.nii.gz')
