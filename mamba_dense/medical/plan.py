@@ -107,8 +107,9 @@ def make_plan(
 def channel_kind(name: str, values: Intensity, *, calibrated: bool = False) -> dict[str, Any]:
     """How a channel's intensities are scaled, by its name as nnU-Net reads it.
 
-    "CT", and every `calibrated` one: clipped to the percentiles 0.5 and 99.5 of the foreground, its mean 0 and deviation 1;
-    "rgb_to_0_1", "noNorm", "rescale_to_0_1" as they say; every other name: z-score of each image.
+    "CT", and every `calibrated` one: clipped to the percentiles 0.5 and 99.5 of the foreground of
+    all training cases, whose mean becomes 0 and deviation 1; "rgb_to_0_1", "noNorm" and
+    "rescale_to_0_1" as they say; every other name: z-score of each image.
     """
     if name.lower() != 'ct' and not calibrated:
         return {'kind': _KINDS.get(name.lower(), 'zscore')}
