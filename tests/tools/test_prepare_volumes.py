@@ -10,7 +10,7 @@ pytest.importorskip('mmseg', reason='needs the extra medical')
 pytest.importorskip('monai', reason='needs the extra medical')
 
 from mamba_dense.engine.files import DataError
-from mamba_dense.medical.layout import read_layout
+from mamba_dense.medical.layout import read_layout, write_dataset_json
 from mamba_dense.medical.volume_check import inspect_folder
 from mamba_dense.medical.volume_convert import source_problems, write_raw
 from mamba_dense.medical.volume_sets import FINDERS
@@ -149,6 +149,41 @@ def test_mixed_spacings_and_axes_are_reported(tmp_path):
     found = inspect_folder(tmp_path / 'out')
     assert found.problems == []
     assert any('orientations differ: 1 LAS, 4 RAS' in note for note in found.notes)
+
+
+def test_files_of_several_channels_are_split(tmp_path):
+    decathlon(tmp_path / 'in')
+    path = tmp_path / 'in' / 'dataset.json'
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, 'modality': {'0': 'FLAIR', '1': 'T1w'}}))
+    for n in range(3):
+        both = np.stack([image(mask(), n), image(mask(), n + 9)], axis=-1)
+        save(tmp_path / 'in' / 'imagesTr' / f'case_{n:03d}.nii.gz', both)
+    whole = (tmp_path / 'in' / 'imagesTr' / 'case_002.nii.gz').read_bytes()
+    (tmp_path / 'in' / 'imagesTr' / 'case_002.nii.gz').write_bytes(whole[:900])
+    with pytest.raises(DataError, match='--layout nnunet splits files of several channels'):
+        read_layout(tmp_path / 'in')
+    source = FINDERS['nnunet'](tmp_path / 'in')
+    counts, left_out = write_raw(source, tmp_path / 'out')
+    assert counts == {'train': 2, 'val': 0, 'test': 0}
+    assert 'case_002.nii.gz: cannot be read' in left_out[0]
+    assert 'case_003.nii.gz: has the shape (8, 9, 7)' in left_out[1]
+    layout = read_layout(tmp_path / 'out')
+    assert layout.channels == ('FLAIR', 'T1w')
+    second = nibabel.load(layout.train[1].images[1])
+    assert np.array_equal(np.asarray(second.dataobj), image(mask(), 10))
+    assert np.array_equal(second.affine, np.diag((1, 1, 2, 1)))
+
+
+def test_pictures_are_another_check(tmp_path):
+    for kind, name in (('images', 'a_0000.png'), ('labels', 'a.png')):
+        (tmp_path / f'{kind}Tr').mkdir()
+        (tmp_path / f'{kind}Tr' / name).touch()
+    write_dataset_json(
+        tmp_path, channels=['R'], classes=['background', 'x'], cases=1, ending='.png'
+    )
+    (problem,) = inspect_folder(tmp_path).problems
+    assert '--layout nnunet-png --check' in problem
 
 
 def test_a_class_that_no_mask_shows(tmp_path):
