@@ -1,5 +1,5 @@
 # for small volumes from scratch: AdamW 5e-3, a short warm-up, cosine to the end
-max_iters = 1000
+max_iters = 600
 warmup = 30
 optim_wrapper = dict(
     type='OptimWrapper',
@@ -18,6 +18,6 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=250, max_keep_ckpts=1),
+    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=200, max_keep_ckpts=1),
     sampler_seed=dict(type='DistSamplerSeedHook'),
 )
