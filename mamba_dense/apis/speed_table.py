@@ -70,10 +70,15 @@ def families() -> Mapping[str, type[Backbone]]:
     return {name: kinds[name] for name in sorted(kinds) if issubclass(kinds[name], Backbone)}
 
 
-def gflops(kind: type[Backbone], arch: str) -> float:
-    """Multiply-adds of a variant for one image of 224x224, in 10^9; nothing is computed."""
+def gflops(kind: type[Backbone], arch: str) -> float | None:
+    """Multiply-adds of a variant for one image of 224x224, in 10^9; nothing is computed.
+
+    None: it takes volumes, or images of another size alone.
+    """
     with torch.device('meta'):
         model = kind(arch).eval()
+    if model.spatial_dims != 2 or model.fixed_size not in (None, (SIDE, SIDE)):
+        return None
     x = torch.empty(1, model.in_channels, SIDE, SIDE, device='meta')
     return count_flops(model, x)[0][''] / 1e9
 
@@ -94,7 +99,8 @@ def entries(names: Sequence[str] | None = None) -> list[Entry]:
     found = [Entry(name, cfg) for name, cfg in BASELINES.items()]
     for family in known if names is None else names:
         archs = [arch for arch in known[family].ARCHS if arch != 'nano']
-        costs = {arch: gflops(known[family], arch) for arch in archs}
+        counted = {arch: gflops(known[family], arch) for arch in archs}
+        costs = {arch: cost for arch, cost in counted.items() if cost is not None}
         nearest = min(costs, key=lambda arch: abs(costs[arch] - SWIN_GFLOPS))
         for arch in dict.fromkeys([nearest, min(costs, key=costs.__getitem__)]):
             cfg = {'type': f'mamba_dense.{family}', 'arch': arch}

@@ -115,6 +115,7 @@ class Backbone(BaseModule):
     AUTHOR_KEYS: ClassVar[KeyMap]
     PARTS: ClassVar[str]
     spatial_dims: int = 2
+    fixed_size: tuple[int, ...] | None = None  # where a network takes images of one size alone
     stem: nn.Module
     out_indices: tuple[int, ...]
     out_channels: tuple[int, ...]

@@ -212,6 +212,7 @@ class XLSTMEncoder(ChannelFirstBackbone):
         self.stage_strides = tuple(per_axis('strides', s, axes) for s in variant.strides)
         self.kernels = tuple(per_axis('kernels', k, axes) for k in variant.kernels)
         self.maps = self._maps(axes) if variant.along else None
+        self.fixed_size = self.patch_size if variant.along else None
         super().__init__(
             variant,
             spatial_dims=axes,
@@ -308,10 +309,10 @@ class XLSTMEncoder(ChannelFirstBackbone):
     def _check_image(self, x: Tensor) -> None:
         super()._check_image(x)
         size = tuple(x.shape[2:])
-        if self.maps is not None and size != self.patch_size:
+        if self.fixed_size is not None and size != self.fixed_size:
             raise ValueError(
                 f'{type(self).__name__} with Vision-LSTM blocks along the encoder is tied to '
-                f'patch_size={self.patch_size} by its channel tokens, got {size}; take windows of '
+                f'patch_size={self.fixed_size} by its channel tokens, got {size}; take windows of '
                 'that size, build it with patch_size=..., or choose a bot_* variant.'
             )
         total = self._total(max(self.out_indices) + 1)

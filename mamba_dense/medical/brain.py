@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from mamba_dense import samples
 
-BIAS = 0.1  # standard deviation of the logarithm of the bias field
-NOISE = 0.04  # standard deviation of the noise, as a share of the brightest voxel
-SMOOTHNESS = 12.0  # of the field, in voxels
+BIAS = 0.055  # standard deviation of the logarithm of the bias field
+NOISE = 0.015  # standard deviation of the noise, as a share of the brightest voxel
+SMOOTHNESS = 20.0  # of the field, in voxels
 
 
 def read_brain() -> tuple[np.ndarray, np.ndarray]:
@@ -36,7 +36,9 @@ def disturbed(
 
     Synthetic: the logarithm of the field is smoothed Gaussian noise (standard deviation `bias`,
     `SMOOTHNESS` voxels), the noise is Gaussian (`noise` of the brightest voxel) inside the head.
-    With the defaults two thresholds fall from 0.961 to 0.853 mean Dice on the rear 30 %.
+    With the defaults, in 8 bits, two thresholds fall from 0.964 to 0.845 mean Dice on the rear
+    30 %. The noise is little beside the field, since it bounds every method: at 0.04, two
+    thresholds reach 0.88 even where the gain is known.
 
     Args:
         image: (X, Y, Z), 0 outside the head.

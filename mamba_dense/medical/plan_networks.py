@@ -12,6 +12,7 @@ from mamba_dense.medical.topology import Topology, even_topology, topology
 WIDTH = 32  # channels of the finest stage, nnU-Net's and both papers'
 _WIDEST = {2: 512, 3: 320}  # of the deepest stages, for `WIDTH`
 _LIGHTM_POOLINGS = 3
+_DYNUNET_STAGES = 3  # at least
 
 
 @dataclass(frozen=True)
@@ -91,18 +92,21 @@ def _xlstm(along: bool, shape: Topology, channels: int, classes: int, width: int
 
 
 def _monai(shape: Topology, channels: int, classes: int, width: int) -> dict[str, Any]:
-    """MONAI's DynUNet: the plain convolutional U-Net that nnU-Net plans."""
-    axes, stages = len(shape.patch), len(shape.strides)
+    """MONAI's DynUNet: the plain convolutional U-Net that nnU-Net plans; it has three stages."""
+    axes = len(shape.patch)
+    more = max(0, _DYNUNET_STAGES - len(shape.strides))
+    strides = [list(steps) for steps in shape.strides] + [[1] * axes] * more
+    kernels = [list(sides) for sides in shape.kernels] + [[3] * axes] * more
     return {
         'backbone': {
             'type': 'monai.networks.nets.DynUNet',
             'spatial_dims': axes,
             'in_channels': channels,
             'out_channels': classes,
-            'kernel_size': [list(sides) for sides in shape.kernels],
-            'strides': [list(steps) for steps in shape.strides],
-            'upsample_kernel_size': [list(steps) for steps in shape.strides[1:]],
-            'filters': _widths(stages, axes, width),
+            'kernel_size': kernels,
+            'strides': strides,
+            'upsample_kernel_size': strides[1:],
+            'filters': _widths(len(strides), axes, width),
         },
     }
 

@@ -141,9 +141,9 @@ class ZoomSlice(BaseTransform):
     Args:
         size: (H, W) wanted.
         order: of the spline for the image; label maps take the nearest value.
-        as_original: say that the slice has always been of this size, so that predictions stay on
-            this grid: `SliceCaseScores` then brings the chosen classes back, as published, where
-            mmseg would bring the logits back.
+        as_original: for testing: label maps keep their grid, and the slice is said to have been of
+            this size always, so that predictions stay on it and `SliceCaseScores` brings the
+            chosen classes back, as published, where mmseg would bring the logits back.
     """
 
     def __init__(self, *, size: Sequence[int], order: int = 3, as_original: bool = False):
@@ -158,10 +158,11 @@ class ZoomSlice(BaseTransform):
         kept = image.dtype if image.dtype.kind == 'f' else np.float32
         found = ndimage.zoom(image.astype(kept), factors + [1] * (image.ndim - 2), order=self.order)
         results['img'] = found
-        for key in results.get('seg_fields', ()):
-            results[key] = ndimage.zoom(results[key], factors, order=0)
         results['img_shape'] = self.size
-        results['scale_factor'] = (factors[1], factors[0])
         if self.as_original:
             results['ori_shape'] = self.size
+            return results
+        results['scale_factor'] = (factors[1], factors[0])
+        for key in results.get('seg_fields', ()):
+            results[key] = ndimage.zoom(results[key], factors, order=0)
         return results
