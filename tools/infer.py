@@ -74,7 +74,10 @@ def parse_args() -> argparse.Namespace:
     )
     volumes = parser.add_argument_group('volumes')
     volumes.add_argument(
-        '--max-memory', type=float, metavar='GB', help='of a case; default: half of what is free'
+        '--max-memory',
+        type=float,
+        metavar='GB',
+        help='of a case, beside the network; default: half of what is free for the scores',
     )
     volumes.add_argument(
         '--axis', type=int, choices=(0, 1, 2), help='across the slices, for networks of pictures'

@@ -165,9 +165,9 @@ def prepare_medical(args: argparse.Namespace) -> tuple[str, list[str]]:
         return f'{args.source}: no problem found', []
     if args.out is None:
         raise ValueError('--out FOLDER says where to write; --check only looks')
-    counts, notes = converter.write(source, args.out, val_share=args.val, seed=args.seed)
+    counts, left_out, notes = converter.write(source, args.out, val_share=args.val, seed=args.seed)
     shown = ', '.join(f'{count} in {subset}' for subset, count in counts.items())
-    return f'{args.out}: {shown}', notes
+    return '\n  '.join([f'{args.out}: {shown}', *notes]), left_out
 
 
 def prepare_change(args: argparse.Namespace) -> str:
@@ -310,10 +310,11 @@ def main() -> int:
         elif args.command == 'change':
             text = prepare_change(args)
         elif args.command == 'medical':
-            text, notes = prepare_medical(args)
-            if notes:
+            text, left_out = prepare_medical(args)
+            if left_out:
+                listed = '\n  '.join([f'{len(left_out)} left out:', *left_out])
                 sys.stdout.write(f'{text}\n')
-                sys.stderr.write('\n  '.join([f'{len(notes)} left out or to know:', *notes]) + '\n')
+                sys.stderr.write(f'{listed}\n')
                 return 1
         else:
             text = check(args.target)

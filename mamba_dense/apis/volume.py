@@ -4,14 +4,16 @@ Memory is bounded: a case takes at most
 
     4 C (N + M) + 2 N + max(8 V, 4 (C + K + 1) n + 16 v)     bytes,
 
-and what the network takes for its windows. C channels, K classes, N voxels of the file, M of the
-prepared volume, V of the larger of both lengths of each axis, n and v of the largest box and part
-(see `volume_parts`); reading takes (4 C + 4 + r) N before that, r bytes a voxel as stored. Boxes
-are chosen so that the sum stays below `max_memory`, or takes half of the memory that is free.
+and what the network takes for a batch of windows (its activations). C channels, K classes, N
+voxels of the file, M of the prepared volume, V of the larger of both lengths of each axis, n and v
+of the largest box and part (see `volume_parts`); reading takes (4 C + 4 + r) N before that, r bytes
+a voxel as stored. Boxes are chosen so that the sum stays below `max_memory`; without it a part
+takes no more than half of the memory that is free.
 """
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,9 +111,9 @@ def infer_volume(
         ValueError: the config does not say how the network's images are prepared.
     """
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
-    limit = options.max_memory
-    if limit is not None and (need := reading_bytes(paths)) > limit:
-        raise MemoryError(_too_large(paths[0], need, limit))
+    if not paths:
+        raise VolumeError('paths is empty: allowed is one file for each channel, at least one.')
+    _check_room(paths[0], reading_bytes(paths), _room(options, 0))
     if hasattr(model, 'predict_scores'):
         if options.axis is not None or options.value_range is not None:
             raise ValueError(
@@ -140,17 +142,11 @@ def _infer_whole(
     model: nn.Module, volume: Volume, options: VolumeOptions, on_part: OnPart | None
 ) -> VolumePrediction:
     preparation = model_preparation(model)
-    channels, limit = len(volume.data), options.max_memory
-    geometry = preparation.geometry(volume)
-    held = held_bytes(channels, geometry)
-    if limit is not None and held + prepare_bytes(geometry) > limit:
-        raise MemoryError(_too_large(volume.path, held + prepare_bytes(geometry), limit))
+    channels, geometry = len(volume.data), preparation.geometry(volume)
+    held, taken = held_bytes(channels, geometry), volume.data.nbytes
+    _check_room(volume.path, held - taken + prepare_bytes(geometry), _room(options, taken))
     prepared = preparation.prepare(volume)
-    if limit is not None:
-        budget = limit - held
-    else:
-        free = free_memory()
-        budget = float('inf') if free is None else free / 2
+    budget = _room(options, held) / (2 if options.max_memory is None else 1)
     try:
         cut = plan_parts(
             geometry, model.patch_size, model.overlap, channels, model.num_classes, budget
@@ -274,8 +270,17 @@ def _classes(model: nn.Module) -> int:
     return max(2, known)
 
 
-def _too_large(path: str | Path, need: float, limit: float) -> str:
-    return (
-        f'{path}: the image alone takes {need / 1e9:.3g} GB, {limit / 1e9:.3g} GB are allowed; '
-        'allow more memory (--max-memory), or use a machine that has it.'
-    )
+def _room(options: VolumeOptions, taken: float) -> float:
+    """Bytes that are left where `taken` are in use."""
+    if options.max_memory is not None:
+        return options.max_memory - taken
+    free = free_memory()
+    return math.inf if free is None else free
+
+
+def _check_room(path: str | Path, need: float, room: float) -> None:
+    if need > room:
+        raise MemoryError(
+            f'{path}: the image alone takes {need / 1e9:.3g} GB more, {max(room, 0) / 1e9:.3g} GB '
+            'are left; allow more memory (--max-memory), or use a machine that has it.'
+        )

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from ..medical.preparation import Geometry, Prepared, restore_part
+from .memory import give_back
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def part_bytes(channels: int, classes: int, spans: Sequence[Span]) -> int:
 
     K classes, n voxels of the box, v of the part (the larger of part and source, axis by axis).
     The scores and the weights of the windows lie in the box, the resampled map of one class and
-    the best so far in the part. What the network takes for its windows comes on top.
+    the best so far in the part. On top comes what the network takes for a batch of windows: its
+    activations, and their logits up to four times.
     """
     box = math.prod(_length(span.box) for span in spans)
     part = math.prod(max(_length(span.part), _length(span.source)) for span in spans)
@@ -144,6 +146,7 @@ def predict_parts(
     inside = geometry.cut(labels)
     total = math.prod(len(spans) for spans in cut)
     for done, spans in enumerate(itertools.product(*cut), 1):
+        give_back()
         part = tuple(span.part for span in spans)
         inside[part] = _predict_part(model, prepared, spans, mirror_axes)
         if on_part is not None:

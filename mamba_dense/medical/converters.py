@@ -17,13 +17,13 @@ class Converter:
     Attributes:
         find: folder -> what of the data set lies in it; opens no picture.
         problems: reads everything that was found; one line for each problem.
-        write: (found, out, val_share=, seed=) -> how many cases each subset got, and one line for
-            each case left out; the others are written all the same.
+        write: (found, out, val_share=, seed=) -> how many cases each subset got, one line for each
+            case left out (the others are written all the same), one for what is worth knowing.
     """
 
     find: Callable[[Path], Any]
     problems: Callable[[Any], Iterator[str]]
-    write: Callable[..., tuple[dict[str, int], list[str]]]
+    write: Callable[..., tuple[dict[str, int], list[str], list[str]]]
 
 
 CONVERTERS: Mapping[str, Converter] = {

@@ -12,6 +12,7 @@ from PIL import Image
 
 from mamba_dense.engine.files import DataError, image_problem, picture_problem, read_mask
 
+SUBSETS = ('train', 'val', 'test')
 _REFUSED = 254  # a mask value that means no class
 _LISTED = 8  # at most so many values are named
 
@@ -67,7 +68,7 @@ def flat_problems(source: FlatSource) -> Iterator[str]:
 
 def write_flat(
     source: FlatSource, out: str | Path, *, val_share: float | None = None, seed: int = 0
-) -> tuple[dict[str, int], list[str]]:
+) -> tuple[dict[str, int], list[str], list[str]]:
     """Write `source` in mmseg's layout; what cannot be used is left out.
 
     Images are copied, or made one file of their three channels; masks become 8-bit PNGs of class
@@ -81,7 +82,8 @@ def write_flat(
         seed: of the split.
 
     Returns:
-        How many pictures were written, by subset, and one line for each that was left out.
+        How many pictures were written, by subset, one line for each that was left out, and one if
+        what is left shows a class nowhere.
 
     Raises:
         DataError: no picture can be used; lists why.
@@ -110,13 +112,15 @@ def write_flat(
             left_out += error.problems
     if not usable:
         raise DataError(left_out or ['no picture with a mask found'])
-    counts: dict[str, int] = {}
-    for picture, subset in deal(usable, shares, seed):
+    dealt = deal(usable, shares, seed)
+    subsets = sorted({subset for _, subset in dealt}, key=SUBSETS.index)
+    counts = dict.fromkeys(subsets, 0)
+    for picture, subset in dealt:
         _write(picture, source.values, out, subset)
-        counts[subset] = counts.get(subset, 0) + 1
+        counts[subset] += 1
     content = json.dumps({'classes': list(source.classes)}, indent=2)
     (out / 'classes.json').write_text(content + '\n', encoding='utf-8')
-    return counts, [*left_out, *_unseen(source, seen)]
+    return counts, left_out, _unseen(source, seen)
 
 
 def deal(

@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from mamba_dense.engine.files import IMAGE_SUFFIXES
-from mamba_dense.medical.flat_convert import FlatSource, Picture
+from mamba_dense.medical.flat_convert import SUBSETS, FlatSource, Picture
 from mamba_dense.medical.layout import scan_layout
 
 _MARKED = '_segmentation'  # ISIC's masks
 _CHEST = {'MCUCXR': 'Montgomery', 'CHNCXR': 'Shenzhen'}  # first letters of a file -> whose it is
 _BINARY = {0: 0, 1: 1, 255: 1}
-_SUBSETS = ('train', 'val', 'test')
 
 
 def find_isic(folder: Path) -> FlatSource:
@@ -22,7 +21,7 @@ def find_isic(folder: Path) -> FlatSource:
     """
     found: list[Picture] = []
     problems: list[str] = []
-    ready = [subset for subset in _SUBSETS if (folder / subset / 'images').is_dir()]
+    ready = [subset for subset in SUBSETS if (folder / subset / 'images').is_dir()]
     for subset in ready:
         place = folder / subset
         _pair(_pictures(place / 'images'), _pictures(place / 'masks'), subset, found, problems)

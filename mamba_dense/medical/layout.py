@@ -94,8 +94,12 @@ def read_layout(root: str | Path) -> Layout:
     return layout
 
 
-def scan_layout(root: str | Path) -> tuple[Layout | None, list[str]]:
+def scan_layout(root: str | Path, *, stacked: bool = False) -> tuple[Layout | None, list[str]]:
     """As `read_layout`, with the problems beside the cases that have none.
+
+    Args:
+        root: the folder.
+        stacked: whether one file may hold all channels of a case, as in some sets of the MSD.
 
     Returns:
         The layout of all whole cases (None where dataset.json cannot be used), one line for each
@@ -123,8 +127,8 @@ def scan_layout(root: str | Path) -> tuple[Layout | None, list[str]]:
     if problems:
         return None, problems
     ending = str(content.get('file_ending', '.nii.gz'))
-    train = _cases(root, 'Tr', ending, len(channels), problems)
-    test = _cases(root, 'Ts', ending, len(channels), problems)
+    train = _cases(root, 'Tr', ending, len(channels), problems, stacked)
+    test = _cases(root, 'Ts', ending, len(channels), problems, stacked)
     if not train and not problems:
         problems.append(f'{root / "imagesTr"}: no images *{ending}')
     return Layout(root, classes, channels, ending, tuple(train), tuple(test)), problems
@@ -208,7 +212,9 @@ def _channels(path: Path, content: Mapping[str, Any], problems: list[str]) -> tu
     return tuple(str(named[key]) for key in sorted(named, key=int))
 
 
-def _cases(root: Path, subset: str, ending: str, channels: int, problems: list[str]) -> list[Case]:
+def _cases(
+    root: Path, subset: str, ending: str, channels: int, problems: list[str], stacked: bool
+) -> list[Case]:
     """The whole cases of imagesTr or imagesTs; what is wrong with the others goes to `problems`."""
     images, labels = root / f'images{subset}', root / f'labels{subset}'
     masks = {path.name.removesuffix(ending): path for path in _files(labels, ending)}
@@ -224,11 +230,14 @@ def _cases(root: Path, subset: str, ending: str, channels: int, problems: list[s
     cases = []
     for name in sorted(found):
         files = found[name]
-        coloured = ending in IMAGE_SUFFIXES and sorted(files) == [0]
-        if sorted(files) != list(range(channels)) and not coloured:
+        together = (stacked or ending in IMAGE_SUFFIXES) and sorted(files) == [0]
+        if sorted(files) != list(range(channels)) and not together:
             have = ', '.join(f'{number:04d}' for number in sorted(files))
             need = ', '.join(f'{number:04d}' for number in range(channels))
-            problems.append(f'{images}: case {name} has the channels {have}; dataset.json: {need}')
+            problems.append(
+                f'{images}: case {name} has the channels {have}; dataset.json: {need} (prepare_data'
+                '.py medical --layout nnunet splits files of several channels)'
+            )
         elif required and name not in masks:
             problems.append(f'{labels / (name + ending)}: missing, the mask of {files[0]}')
         else:

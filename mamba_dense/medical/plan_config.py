@@ -16,7 +16,7 @@ _base_ = [
 data_root = '{root}'
 preparation = {preparation}
 patch_size = {patch}
-model = {model}
+{network_parts}model = {model}
 train_dataloader = dict(
     batch_size={batch},
     dataset=dict(
@@ -39,6 +39,7 @@ param_scheduler = [
 ]
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 """
+_BY_EPOCH = 'log_processor = dict(by_epoch=True)\n'
 _NO_WORKERS = '    num_workers=0,\n    persistent_workers=False,\n'
 _EPOCH = 250  # batches, of nnU-Net and of both papers
 _RATE = 5e-3  # of `adamw_cosine_cases` for `_RATE_WIDTH` channels
@@ -75,6 +76,7 @@ def write_config(
         raise FileExistsError(f'{path} is there already: choose another name or delete it')
     if iterations is not None and iterations < 1:
         raise ValueError(f'iterations={iterations} must be 1 or more')
+    parts, model = _named_parts(plan)
     bases, training, schedule = _recipe(plan, network, width, iterations, path.stem)
     root = (configs() / '_base_').as_posix()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +87,8 @@ def write_config(
             bases='\n'.join(f"    '{root}/{base}.py'," for base in bases),
             preparation=written(plan.preparation),
             patch=list(plan.topology.patch),
-            model=written(plan.model),
+            network_parts=parts,
+            model=written(model),
             batch=plan.batch,
             training=training,
             workers='' if iterations is None else _NO_WORKERS,
@@ -115,11 +118,31 @@ def _recipe(
     ]
     # one cache for all workers
     shared = f"        cache='work_dirs/prepared/{name}',\n"
-    return bases, f'        samples={_EPOCH * plan.batch},\n{shared}', ''
+    return bases, f'        samples={_EPOCH * plan.batch},\n{shared}', _BY_EPOCH
+
+
+class _Name(str):
+    """A variable of the config, written without quotes."""
+
+    __slots__ = ()
+
+
+def _named_parts(plan: Plan) -> tuple[str, dict[str, Any]]:
+    """Text that defines what the model says twice, and the model with names in its place."""
+    model = {**plan.model, 'patch_size': _Name('patch_size')}
+    arch = (model.get('decoder') or {}).get('arch')
+    if arch is None:
+        return '', model
+    for part in ('backbone', 'decoder'):
+        model[part] = {**model[part], 'arch': _Name('arch')}
+    arch = {**arch, 'patch_size': _Name('patch_size')}
+    return f'arch = {written(arch)}\n', model
 
 
 def written(value: Any, indent: int = 0) -> str:
     """A value as config text, mappings as dict(...), one entry a line where it is long."""
+    if isinstance(value, _Name):
+        return str(value)
     if isinstance(value, Mapping):
         parts = [f'{key}={written(one, indent + 4)}' for key, one in value.items()]
         brackets = ('dict(', ')')

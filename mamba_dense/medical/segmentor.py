@@ -194,8 +194,10 @@ class VolumeSegmentor(BaseModel):
 
     def _window_scores(self, window: Tensor, turns: Sequence[Sequence[int]]) -> Tensor:
         """Mean logits (B, K, *S) of windows (B, C, *S) over mirrored views."""
-        total = sum(self.maps(window.flip(turn))[0].float().flip(turn) for turn in turns)
-        return total / len(turns)
+        total = self.maps(window)[0].float().contiguous()  # of the first turn, none
+        for turn in turns[1:]:
+            total += self.maps(window.flip(turn))[0].float().flip(turn)
+        return total.div_(len(turns)) if len(turns) > 1 else total
 
     def _losses(self, maps: Sequence[Tensor], label: Tensor) -> dict[str, Tensor]:
         # in single precision, under mixed precision too

@@ -81,7 +81,7 @@ def slice_problems(source: SliceSource) -> Iterator[str]:
 
 def write_slices(
     source: SliceSource, out: str | Path, *, val_share: float | None = None, seed: int = 0
-) -> tuple[dict[str, int], list[str]]:
+) -> tuple[dict[str, int], list[str], list[str]]:
     """Write every slice in mmseg's layout; what cannot be read is left out.
 
     Images become 16-bit PNGs (0..1 to 0..65535), labels 8-bit ones.
@@ -92,7 +92,8 @@ def write_slices(
         val_share, seed: not for this set, whose lists split it.
 
     Returns:
-        How many slices were written, by subset, and one line for each file that was left out.
+        How many slices were written, by subset, one line for each file that was left out, and
+        nothing worth knowing of the rest.
 
     Raises:
         DataError: no file can be used; lists why.
@@ -123,7 +124,7 @@ def write_slices(
         raise DataError(left_out)
     content = json.dumps({'classes': list(CLASSES)}, indent=2)
     (out / 'classes.json').write_text(content + '\n', encoding='utf-8')
-    return counts, left_out
+    return counts, left_out, []
 
 
 def read_slices(path: Path) -> tuple[np.ndarray, np.ndarray]:

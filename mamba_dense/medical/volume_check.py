@@ -9,7 +9,13 @@ import nibabel
 import numpy as np
 
 from mamba_dense.medical.layout import Case, scan_layout
-from mamba_dense.medical.volume import Volume, VolumeError, read_image, read_labels
+from mamba_dense.medical.volume import (
+    Volume,
+    VolumeError,
+    is_volume,
+    read_image,
+    read_labels,
+)
 
 # spacings along an axis whose ratio is larger are not the same
 MIXED = 1.05
@@ -75,6 +81,12 @@ def inspect_folder(root: str | Path) -> Findings:
     layout, problems = scan_layout(root)
     findings = Findings(problems)
     if layout is None:
+        return findings
+    if not is_volume(layout.ending):
+        findings.problems.append(
+            f'{root}: its files end with {layout.ending}; pictures are looked through by '
+            'prepare_data.py medical --layout nnunet-png --check'
+        )
         return findings
     count = len(layout.classes)
     for _ in read_cases((*layout.train, *layout.test), count, findings):

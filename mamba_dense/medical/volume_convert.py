@@ -3,15 +3,19 @@
 import gzip
 import random
 import shutil
+import tempfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import nibabel
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 
 from mamba_dense.engine.files import DataError
 from mamba_dense.medical.layout import Case, write_dataset_json, write_folds, write_splits
-from mamba_dense.medical.volume import Volume, write_labels
+from mamba_dense.medical.volume import Volume, VolumeError, write_labels
 from mamba_dense.medical.volume_check import Findings, read_cases, spacing_notes, unseen_classes
 
 ENDING = '.nii.gz'
@@ -52,7 +56,7 @@ class Source:
 def source_problems(source: Source) -> Iterator[str]:
     """One line for each problem; every case is read."""
     findings = Findings(list(source.problems))
-    for _ in read_cases((*source.train, *source.test), source.numbers, findings):
+    for _ in _read((*source.train, *source.test), source, findings):
         pass
     yield from findings.problems
     yield from _unseen(source, findings)
@@ -60,7 +64,7 @@ def source_problems(source: Source) -> Iterator[str]:
 
 def write_raw(
     source: Source, out: str | Path, *, val_share: float | None = None, seed: int = 0
-) -> tuple[dict[str, int], list[str]]:
+) -> tuple[dict[str, int], list[str], list[str]]:
     """Write `source` in nnU-Net's raw layout; what cannot be used is left out.
 
     Files are copied (compressed where they are not), so that voxels, geometry and types stay as
@@ -75,7 +79,7 @@ def write_raw(
 
     Returns:
         How many cases were written as 'train', 'val' and 'test' (without a split all train), and
-        one line for each thing left out or worth knowing.
+        one line for each thing left out, and one for each worth knowing of the rest.
 
     Raises:
         DataError: no case can be used; lists why.
@@ -92,7 +96,7 @@ def write_raw(
     names = {}
     for part, cases in (('Tr', source.train), ('Ts', source.test)):
         names[part] = []
-        for case, image, labels in read_cases(cases, source.numbers, findings):
+        for case, image, labels in _read(cases, source, findings):
             for channel, path in enumerate(case.images):
                 _copy(path, out / f'images{part}' / f'{case.name}_{channel:04d}{ENDING}')
             if labels is not None:
@@ -106,7 +110,8 @@ def write_raw(
     )
     val = _write_split(out, source, names['Tr'], val_share, seed)
     counts = {'train': len(names['Tr']) - val, 'val': val, 'test': len(names['Ts'])}
-    return counts, [*findings.problems, *_unseen(source, findings), *spacing_notes(findings)]
+    left_out = [*findings.problems, *_unseen(source, findings)]
+    return counts, left_out, spacing_notes(findings)
 
 
 def volumes_below(folder: Path, pattern: str) -> list[Path]:
@@ -118,6 +123,49 @@ def volumes_below(folder: Path, pattern: str) -> list[Path]:
 def bare(path: Path) -> str:
     """The name of a volume without its ending."""
     return path.name.removesuffix('.gz').removesuffix('.nii')
+
+
+def _read(
+    cases: Sequence[Case], source: Source, findings: Findings
+) -> Iterator[tuple[Case, Volume, np.ndarray | None]]:
+    """As `read_cases`; a file that holds all channels of a case is split for the while."""
+    count = len(source.channels)
+    for case in cases:
+        if len(case.images) == count:
+            yield from read_cases([case], source.numbers, findings)
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                split = replace(case, images=_split(case.images[0], count, Path(folder)))
+            except VolumeError as error:
+                findings.problems.append(str(error))
+                continue
+            yield from read_cases([split], source.numbers, findings)
+
+
+def _split(path: Path, channels: int, folder: Path) -> tuple[Path, ...]:
+    """The channels of a file (X, Y, Z, channels), each as a file in `folder`.
+
+    Raises:
+        VolumeError: the file cannot be read, or has other axes.
+    """
+    try:
+        image = nibabel.load(path)
+        if len(image.shape) != 4 or image.shape[3] != channels:
+            raise VolumeError(
+                f'{path}: has the shape {image.shape}; dataset.json names {channels} channels: '
+                'give (X, Y, Z, channels), or a file for each.'
+            )
+        # in memory: a compressed file would be unpacked again for each channel
+        whole = type(image)(np.asanyarray(image.dataobj), image.affine, image.header)
+        places = tuple(folder / f'{bare(path)}_{n:04d}.nii' for n in range(channels))
+        for part, place in zip(nibabel.four_to_three(whole), places, strict=True):
+            nibabel.save(part, place)
+    except (ImageFileError, EOFError, OSError, zlib.error) as error:
+        raise VolumeError(
+            f'{path}: cannot be read ({error}); it is truncated, damaged or not NIfTI.'
+        ) from error
+    return places
 
 
 def _unseen(source: Source, findings: Findings) -> list[str]:

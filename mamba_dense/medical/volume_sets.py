@@ -113,8 +113,11 @@ def find_synapse(folder: Path) -> Source:
 
 
 def find_raw(folder: Path) -> Source:
-    """nnU-Net's raw layout of either generation, such as MSD (arXiv 2106.05735)."""
-    layout, problems = scan_layout(folder)
+    """nnU-Net's raw layout of either generation, such as MSD (arXiv 2106.05735).
+
+    A file that holds all channels of a case, as in the brain tumours of MSD, is split.
+    """
+    layout, problems = scan_layout(folder, stacked=True)
     if layout is None:
         return Source((), (), (), problems=tuple(problems))
     return Source(

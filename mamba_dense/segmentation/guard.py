@@ -16,7 +16,10 @@ from mamba_dense.segmentation.data_check import mask_problem, value_problem
 LOADERS = ('train_dataloader', 'val_dataloader')
 FULL = 200  # so many samples of a subset are decoded before the start, the others as they come
 _OTHER_LOADERS = ('.npy', '.npz', '.nii', '.gz', '.tif', '.tiff')  # formats PIL need not know
-_PREPARE = {'data/nuclei': 'python tools/prepare_data.py samples --name nuclei --out data/nuclei'}
+_PREPARE = {
+    f'data/{name}': f'python tools/prepare_data.py samples --name {name} --out data/{name}'
+    for name in ('nuclei', 'brain_slices', 'brain_slices_disturbed')
+}
 
 
 @TRANSFORMS.register_module()

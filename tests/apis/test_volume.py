@@ -12,7 +12,7 @@ from mmengine.config import Config
 pytest.importorskip('mmseg', reason='needs the extra medical')
 pytest.importorskip('monai', reason='needs the extra medical')
 
-from mamba_dense.apis import infer, init_model
+from mamba_dense.apis import infer, init_model, volume
 from mamba_dense.apis.volume import VolumeOptions, infer_volume, model_preparation, predict_volumes
 from mamba_dense.apis.volume_cases import find_cases, holds_volumes
 from mamba_dense.apis.volume_drawing import chosen_planes, montage
@@ -136,6 +136,14 @@ class TestInferVolume:
             with pytest.raises(MemoryError, match=f'a.nii.gz: .*{message}.*--max-memory'):
                 infer_volume(model, path, VolumeOptions(max_memory=share * np.prod(SHAPE)))
 
+    def test_what_is_free_counts(self, model, tmp_path, monkeypatch):
+        path = write_case(tmp_path / 'a.nii.gz')
+        monkeypatch.setattr(volume, 'free_memory', lambda: 60 * np.prod(SHAPE))
+        assert infer_volume(model, path).parts > 1
+        monkeypatch.setattr(volume, 'free_memory', lambda: 6 * np.prod(SHAPE))
+        with pytest.raises(MemoryError, match='a.nii.gz: the image alone takes'):
+            infer_volume(model, path)
+
     def test_mirrored(self, model, tmp_path):
         path = write_case(tmp_path / 'a.nii.gz', (8, 8, 8))
         seen = model_preparation(model).prepare(read_image(path)).data
@@ -175,13 +183,13 @@ class TestInferVolume:
 class TestSlices:
     @pytest.mark.parametrize('axis', [0, 1, 2])
     def test_there_and_back(self, axis):
-        volume = np.random.default_rng(0).integers(0, 9, (2, 5, 6, 7))
-        shown = picture(volume, axis, 3)
+        scan = np.random.default_rng(0).integers(0, 9, (2, 5, 6, 7))
+        shown = picture(scan, axis, 3)
         assert shown.shape[2] == 2
         for channel in range(2):
-            back = plane(picture(volume[channel], axis, 3))
-            assert np.array_equal(back, volume[channel].take(3, axis))
-            assert np.array_equal(shown[..., channel], picture(volume[channel], axis, 3))
+            back = plane(picture(scan[channel], axis, 3))
+            assert np.array_equal(back, scan[channel].take(3, axis))
+            assert np.array_equal(shown[..., channel], picture(scan[channel], axis, 3))
 
     @pytest.mark.parametrize('mirror', [False, True])
     def test_are_the_networks(self, pictures, tmp_path, mirror):
@@ -298,14 +306,14 @@ class TestMontage:
         assert chosen_planes(labels) == (6, 2, 1)
 
     def test_has_the_proportions_of_the_body(self, tmp_path):
-        volume = read_image(write_case(tmp_path / 'a.nii', (40, 20, 10)))  # 60 x 40 x 30 mm
+        scan = read_image(write_case(tmp_path / 'a.nii', (40, 20, 10)))  # 60 x 40 x 30 mm
         labels = np.zeros((40, 20, 10), np.uint8)
-        plain = montage(volume, labels, 3)
+        plain = montage(scan, labels, 3)
         # planes across X, Y, Z: columns 40, 60, 60 mm; rows 30, 30, 40 mm
         assert plain.shape == (round(40 / 60 * 512), round(40 / 60 * 512) + 2 * 512 + 16, 3)
         assert (plain == plain[..., :1]).all()
         labels[20] = 1
-        tinted = montage(volume, labels, 3)
+        tinted = montage(scan, labels, 3)
         assert (tinted[100, :300] != plain[100, :300]).any()
 
     def test_of_a_constant_image(self, tmp_path):

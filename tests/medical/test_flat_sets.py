@@ -35,7 +35,8 @@ def run(layout, folder, out, **options):
     converter = find_converter(layout)
     problems = list(converter.problems(converter.find(folder)))
     try:
-        return problems, *converter.write(converter.find(folder), out, **options)
+        counts, left_out, notes = converter.write(converter.find(folder), out, **options)
+        return problems, counts, left_out + notes
     except DataError as error:
         return problems, None, error.problems
 

@@ -63,7 +63,7 @@ class TestRules:
         assert len(topology((1.0, 1.0), sides).strides) == stages
 
     def test_sides_are_padded(self):
-        assert topology((1, 1, 1), (41, 33, 17)).patch == (48, 48, 20)
+        assert topology((1, 1, 1), (41, 33, 17)).patch == (48, 40, 20)
         assert even_topology((41, 33, 17), 3).patch == (48, 40, 24)
 
     @pytest.mark.parametrize(('side', 'stages'), [(11, 1), (12, 2)])
@@ -81,7 +81,7 @@ class TestRules:
         assert target_spacing(rows, [(90, 90, 80)] * 11) == (1, 1, 9)
         # not below the others
         rows = [(2, 2, mm) for mm in (1, 7, 7, 7, 7)]
-        assert target_spacing(rows, [(90, 90, 20)] * 5) == (2, 2, 3.4)
+        assert target_spacing(rows, [(90, 90, 20)] * 5) == pytest.approx((2, 2, 3.4))
         rows = [(2, 2, mm) for mm in (1, 1, 7, 7, 7)]
         assert target_spacing(rows, [(90, 90, 20)] * 5) == (2, 2, 2)
 
@@ -138,6 +138,8 @@ class TestPlan:
             write_config(path, found.layout, plan, network=network, width=8, iterations=iterations)
             cfg = Config.fromfile(path)
             assert cfg.train_cfg.get('max_iters') == iterations
+            assert cfg.log_processor.by_epoch == (iterations is None)
+            assert cfg.model.patch_size == list(plan.topology.patch)
             guard(cfg)
         model = MODELS.build(cfg.model)
         sample = DATASETS.build({**cfg.train_dataloader.dataset, 'cache': None})[0]
@@ -148,7 +150,7 @@ class TestPlan:
         whole, less = (
             make_plan(found, network='monai', memory=memory, width=8) for memory in (1, SMALL)
         )
-        assert whole.topology.patch == (20, 40, 36)
+        assert whole.topology.patch == (20, 40, 40)
         assert np.prod(less.topology.patch) < np.prod(whole.topology.patch)
         assert less.memory <= SMALL * 1e9
 

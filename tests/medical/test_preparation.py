@@ -136,6 +136,14 @@ def test_one_voxel_thick():
     assert preparation.restore(one_hot(np.ones((16, 1, 6))), done.geometry).all()
 
 
+@pytest.mark.parametrize('mm', [0.23, 0.3, 3.7])
+def test_any_spacing_comes_back(mm):
+    preparation = Preparation(spacing=(mm, mm, mm))
+    done = preparation.prepare(volume(noise(1, 9, 8, 7)))
+    back = preparation.restore(one_hot(np.ones(done.geometry.size)), done.geometry)
+    assert back.shape == (9, 8, 7) and (back == 1).all()
+
+
 def test_one_class_counts_above_0():
     scores = noise(1, 4, 5, 6) - 50
     done = Preparation().prepare(volume(noise(1, 4, 5, 6)))

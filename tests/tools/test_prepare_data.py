@@ -74,3 +74,28 @@ def test_boxes_to_coco(own):
     assert 'val 1 images, 1 objects; train 3 images, 3 objects' in result.stdout
     assert '1 left out:' in result.stdout
     assert (own / 'coco' / 'annotations' / 'train.json').is_file()
+
+
+def test_medical_set_with_a_case_left_out(own):
+    pytest.importorskip('monai', reason='needs the extra medical')
+    source = own / 'challenge'
+    for folder in ('input', 'truth'):
+        (source / folder).mkdir(parents=True)
+    for n in range(4):
+        pixels = np.random.randint(0, 2, (20, 30), np.uint8)
+        picture = Image.fromarray(pixels * 100).convert('RGB')
+        picture.save(source / 'input' / f'ISIC_{n}.jpg')
+        Image.fromarray(pixels * 255).save(source / 'truth' / f'ISIC_{n}_segmentation.png')
+    command = ['medical', source, '--layout', 'isic']
+    assert 'no problem found' in prepare(*command, '--check').stdout
+    (source / 'truth' / 'ISIC_2_segmentation.png').unlink()
+    checked = prepare(*command, '--check')
+    assert checked.returncode == 1
+    assert 'ISIC_2.jpg: no mask ISIC_2.png or ISIC_2_segmentation.png' in checked.stderr
+    written = prepare(*command, '--out', own / 'isic')
+    assert written.returncode == 1
+    assert '2 in train, 1 in val' in written.stdout
+    assert written.stderr.startswith('1 left out:')
+    assert prepare('check', own / 'isic').returncode == 0
+    refused = prepare('medical', source, '--layout', 'isic')
+    assert refused.stderr == 'error: --out FOLDER says where to write; --check only looks\n'

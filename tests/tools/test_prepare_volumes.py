@@ -10,7 +10,7 @@ pytest.importorskip('mmseg', reason='needs the extra medical')
 pytest.importorskip('monai', reason='needs the extra medical')
 
 from mamba_dense.engine.files import DataError
-from mamba_dense.medical.layout import read_layout
+from mamba_dense.medical.layout import read_layout, write_dataset_json
 from mamba_dense.medical.volume_check import inspect_folder
 from mamba_dense.medical.volume_convert import source_problems, write_raw
 from mamba_dense.medical.volume_sets import FINDERS
@@ -64,7 +64,7 @@ def test_goes_through(tmp_path, make):
     name, count = make(tmp_path / 'in')
     source = FINDERS[name](tmp_path / 'in')
     assert list(source_problems(source)) == []
-    counts, _ = write_raw(source, tmp_path / 'out', val_share=0.4)
+    counts, _, _ = write_raw(source, tmp_path / 'out', val_share=0.4)
     assert sum(counts.values()) == count
     assert min(counts['train'], counts['val']) > 0
     found = inspect_folder(tmp_path / 'out')
@@ -139,8 +139,9 @@ def test_bad_cases_are_listed_and_the_rest_is_written(tmp_path):
 
 def test_mixed_spacings_and_axes_are_reported(tmp_path):
     lits(tmp_path / 'in')
-    _, left_out = write_raw(FINDERS['lits'](tmp_path / 'in'), tmp_path / 'out')
-    (note,) = [line for line in left_out if 'spacing along Z' in line]
+    _, left_out, notes = write_raw(FINDERS['lits'](tmp_path / 'in'), tmp_path / 'out')
+    assert left_out == []
+    (note,) = [line for line in notes if 'spacing along Z' in line]
     assert 'from 1 mm (liver_0) to 4 mm (liver_3)' in note
     flipped = nibabel.Nifti1Image(mask(), np.diag((-0.7, 0.7, 1, 1)))
     nibabel.save(flipped, tmp_path / 'out' / 'imagesTr' / 'liver_0_0000.nii.gz')
@@ -148,6 +149,41 @@ def test_mixed_spacings_and_axes_are_reported(tmp_path):
     found = inspect_folder(tmp_path / 'out')
     assert found.problems == []
     assert any('orientations differ: 1 LAS, 4 RAS' in note for note in found.notes)
+
+
+def test_files_of_several_channels_are_split(tmp_path):
+    decathlon(tmp_path / 'in')
+    path = tmp_path / 'in' / 'dataset.json'
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, 'modality': {'0': 'FLAIR', '1': 'T1w'}}))
+    for n in range(3):
+        both = np.stack([image(mask(), n), image(mask(), n + 9)], axis=-1)
+        save(tmp_path / 'in' / 'imagesTr' / f'case_{n:03d}.nii.gz', both)
+    whole = (tmp_path / 'in' / 'imagesTr' / 'case_002.nii.gz').read_bytes()
+    (tmp_path / 'in' / 'imagesTr' / 'case_002.nii.gz').write_bytes(whole[:900])
+    with pytest.raises(DataError, match='--layout nnunet splits files of several channels'):
+        read_layout(tmp_path / 'in')
+    source = FINDERS['nnunet'](tmp_path / 'in')
+    counts, left_out = write_raw(source, tmp_path / 'out')
+    assert counts == {'train': 2, 'val': 0, 'test': 0}
+    assert 'case_002.nii.gz: cannot be read' in left_out[0]
+    assert 'case_003.nii.gz: has the shape (8, 9, 7)' in left_out[1]
+    layout = read_layout(tmp_path / 'out')
+    assert layout.channels == ('FLAIR', 'T1w')
+    second = nibabel.load(layout.train[1].images[1])
+    assert np.array_equal(np.asarray(second.dataobj), image(mask(), 10))
+    assert np.array_equal(second.affine, np.diag((1, 1, 2, 1)))
+
+
+def test_pictures_are_another_check(tmp_path):
+    for kind, name in (('images', 'a_0000.png'), ('labels', 'a.png')):
+        (tmp_path / f'{kind}Tr').mkdir()
+        (tmp_path / f'{kind}Tr' / name).touch()
+    write_dataset_json(
+        tmp_path, channels=['R'], classes=['background', 'x'], cases=1, ending='.png'
+    )
+    (problem,) = inspect_folder(tmp_path).problems
+    assert '--layout nnunet-png --check' in problem
 
 
 def test_a_class_that_no_mask_shows(tmp_path):
