@@ -164,7 +164,7 @@ def test_files_of_several_channels_are_split(tmp_path):
     with pytest.raises(DataError, match='--layout nnunet splits files of several channels'):
         read_layout(tmp_path / 'in')
     source = FINDERS['nnunet'](tmp_path / 'in')
-    counts, left_out = write_raw(source, tmp_path / 'out')
+    counts, left_out, _ = write_raw(source, tmp_path / 'out')
     assert counts == {'train': 2, 'val': 0, 'test': 0}
     assert 'case_002.nii.gz: cannot be read' in left_out[0]
     assert 'case_003.nii.gz: has the shape (8, 9, 7)' in left_out[1]
