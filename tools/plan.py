@@ -40,6 +40,12 @@ def parse_args() -> argparse.Namespace:
         type=int,
         help='a short training of so many iterations in place of the published recipe',
     )
+    parser.add_argument(
+        '--calibrated',
+        action='store_true',
+        help='a value means the same in every case, as in CT: scale all cases alike; else each '
+        'case by its own mean and deviation, unless dataset.json names the channel CT',
+    )
     return parser.parse_args()
 
 
@@ -53,7 +59,12 @@ def plan(args: argparse.Namespace) -> str:
     layout = read_layout(args.data)
     found = read_fingerprint(layout)
     made = make_plan(
-        found, network=args.network, memory=args.memory, dims=args.dims, width=args.width
+        found,
+        network=args.network,
+        memory=args.memory,
+        dims=args.dims,
+        width=args.width,
+        calibrated=args.calibrated,
     )
     lines = [*describe(found), '', f'plan for {args.network}:', *describe_plan(made)]
     if args.out is not None:

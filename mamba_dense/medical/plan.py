@@ -55,6 +55,7 @@ def make_plan(
     memory: float = 8.0,
     dims: int = 3,
     width: int = WIDTH,
+    calibrated: bool = False,
 ) -> Plan:
     """Choose spacing, intensities, patch, depth and batch.
 
@@ -64,6 +65,7 @@ def make_plan(
         memory: 10**9 bytes that a training step may take.
         dims: 3 for patches of volumes, 2 for slices along the axis of the largest spacing.
         width: channels of the finest stage.
+        calibrated: whether a value means the same in every case, as in CT.
 
     Raises:
         ValueError: an unknown value, or even the smallest patch takes more memory.
@@ -82,7 +84,7 @@ def make_plan(
     spacing = [target[axis] for axis in order]
     median = _median_size(found, order, spacing)
     channels = [
-        channel_kind(name, values)
+        channel_kind(name, values, calibrated=calibrated)
         for name, values in zip(found.layout.channels, found.intensities, strict=True)
     ]
     preparation = {
@@ -102,13 +104,14 @@ def make_plan(
     return Plan(preparation, median, shape, batch, search.model(shape), search.cost(shape, batch))
 
 
-def channel_kind(name: str, values: Intensity) -> dict[str, Any]:
+def channel_kind(name: str, values: Intensity, *, calibrated: bool = False) -> dict[str, Any]:
     """How a channel's intensities are scaled, by its name as nnU-Net reads it.
 
-    "CT": clipped to the percentiles 0.5 and 99.5 of the foreground, its mean 0 and deviation 1;
-    "rgb_to_0_1", "noNorm", "rescale_to_0_1" as they say; every other name: z-score of each image.
+    "CT", and every `calibrated` one: clipped to the percentiles 0.5 and 99.5 of the foreground of
+    all training cases, whose mean becomes 0 and deviation 1; "rgb_to_0_1", "noNorm" and
+    "rescale_to_0_1" as they say; every other name: z-score of each image.
     """
-    if name.lower() != 'ct':
+    if name.lower() != 'ct' and not calibrated:
         return {'kind': _KINDS.get(name.lower(), 'zscore')}
     numbers = {'low': values.low, 'high': values.high, 'mean': values.mean, 'std': values.std}
     return {'kind': 'ct', **{key: float(f'{value:.6g}') for key, value in numbers.items()}}

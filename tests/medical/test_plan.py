@@ -183,6 +183,8 @@ class TestPlan:
         assert first['mean'] == pytest.approx(found.intensities[0].mean, rel=1e-4)
         assert others == [{'kind': 'zscore'}, {'kind': 'none'}, {'kind': 'rgb'}]
         assert plan.model['backbone']['in_channels'] == 4
+        alike = make_plan(found, network='monai', memory=1, width=8, calibrated=True)
+        assert [row['kind'] for row in alike.preparation['channels']] == ['ct'] * 4
 
     @pytest.mark.parametrize(
         ('options', 'message'),
