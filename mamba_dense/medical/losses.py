@@ -3,6 +3,8 @@
 Pixels labelled `ignore_index` take no part. All sums are in float32 at least.
 """
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -42,7 +44,7 @@ def _at_least_single(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-class _PixelDiceLoss(nn.Module):
+class PixelDiceLoss(nn.Module):
     """A weighted sum of a loss of each pixel, averaged, and a Dice loss; `SMOOTH` is the Dice's."""
 
     SMOOTH: float
@@ -66,7 +68,7 @@ class _PixelDiceLoss(nn.Module):
 
 
 @MODELS.register_module()
-class BceDiceLoss(_PixelDiceLoss):
+class BceDiceLoss(PixelDiceLoss):
     """Binary cross entropy and Dice of one foreground (VM-UNet's loss on ISIC, arXiv 2402.02491).
 
     Args:
@@ -108,16 +110,13 @@ class BceDiceLoss(_PixelDiceLoss):
         return self._sum(each, valid, weight, dice)
 
 
-@MODELS.register_module()
-class CeDiceLoss(_PixelDiceLoss):
-    """Cross entropy and Dice of all classes (VM-UNet's loss on Synapse, arXiv 2402.02491).
+class ClassLoss(PixelDiceLoss):
+    """Cross entropy of all classes and a Dice loss that a subclass defines."""
 
-    Args:
-        pixel_weight, dice_weight: of the cross entropy and of the Dice term.
-        loss_name: key of the result; begins with `loss`.
-    """
-
-    SMOOTH = 1e-5
+    @abstractmethod
+    def dice(self, probability: Tensor, target: Tensor) -> Tensor:
+        """A scalar of (B, classes, *spatial), both 0 where a place does not count."""
+        raise TypeError(f'{type(self).__name__} does not define dice.')
 
     def forward(
         self,
@@ -132,15 +131,15 @@ class CeDiceLoss(_PixelDiceLoss):
             logits: (B, classes, *spatial).
             label: (B, *spatial), class numbers.
             weight: (B, *spatial), of the pixels' cross entropy.
-            ignore_index: label of pixels that do not count.
+            ignore_index: label of pixels that do not count, in either term.
 
         Raises:
             ValueError: fewer than two channels of logits.
         """
         if logits.shape[1] < 2:
             raise ValueError(
-                f'CeDiceLoss takes two channels of logits or more, got {logits.shape[1]}; use '
-                'BceDiceLoss for one.'
+                f'{type(self).__name__} takes two channels of logits or more, got '
+                f'{logits.shape[1]}; use BceDiceLoss for one.'
             )
         logits = _at_least_single(logits)
         label = label.long()
@@ -151,5 +150,19 @@ class CeDiceLoss(_PixelDiceLoss):
         each = F.cross_entropy(logits, label, reduction='none')
         mask = valid.unsqueeze(1).to(logits.dtype)
         target = F.one_hot(label, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
-        dice = class_dice(logits.softmax(1) * mask, target * mask, self.SMOOTH)
-        return self._sum(each, valid, weight, dice)
+        return self._sum(each, valid, weight, self.dice(logits.softmax(1) * mask, target * mask))
+
+
+@MODELS.register_module()
+class CeDiceLoss(ClassLoss):
+    """Cross entropy and Dice of all classes (VM-UNet's loss on Synapse, arXiv 2402.02491).
+
+    Args:
+        pixel_weight, dice_weight: of the cross entropy and of the Dice term.
+        loss_name: key of the result; begins with `loss`.
+    """
+
+    SMOOTH = 1e-5
+
+    def dice(self, probability: Tensor, target: Tensor) -> Tensor:
+        return class_dice(probability, target, self.SMOOTH)

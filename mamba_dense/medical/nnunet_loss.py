@@ -1,16 +1,14 @@
 """nnU-Net's loss, on logits: cross entropy and the negative soft Dice of the foreground classes."""
 
-import torch
 from monai.losses import DiceLoss
 from torch import Tensor
-from torch.nn import functional as F
 
-from mamba_dense.medical.losses import _at_least_single, _PixelDiceLoss
+from mamba_dense.medical.losses import ClassLoss
 from mamba_dense.registry import MODELS
 
 
 @MODELS.register_module()
-class NnUNetLoss(_PixelDiceLoss):
+class NnUNetLoss(ClassLoss):
     """Cross entropy minus the soft Dice of the foreground (nnU-Net, Nature Methods 18, 203 (2021)).
 
     Dice of a class: (2 sum pt + 1e-5) / (sum p + sum t + 1e-5), p the softmax, without squares; the
@@ -36,44 +34,12 @@ class NnUNetLoss(_PixelDiceLoss):
         loss_name: str = 'loss_nnunet',
     ):
         super().__init__(pixel_weight=pixel_weight, dice_weight=dice_weight, loss_name=loss_name)
-        self.dice = DiceLoss(
+        self.soft_dice = DiceLoss(
             include_background=False,
             smooth_nr=self.SMOOTH,
             smooth_dr=self.SMOOTH,
             batch=batch_dice,
         )
 
-    def forward(
-        self,
-        logits: Tensor,
-        label: Tensor,
-        weight: Tensor | None = None,
-        ignore_index: int | None = 255,
-    ) -> Tensor:
-        """A scalar.
-
-        Args:
-            logits: (B, classes, *spatial).
-            label: (B, *spatial), class numbers.
-            weight: (B, *spatial), of the pixels' cross entropy.
-            ignore_index: label of places that do not count, in either term.
-
-        Raises:
-            ValueError: fewer than two channels of logits.
-        """
-        if logits.shape[1] < 2:
-            raise ValueError(
-                f'NnUNetLoss takes two channels of logits or more, got {logits.shape[1]}; use '
-                'BceDiceLoss for one.'
-            )
-        logits = _at_least_single(logits)
-        label = label.long()
-        valid = torch.ones_like(label, dtype=torch.bool)
-        if ignore_index is not None:
-            valid = label != ignore_index
-        label = torch.where(valid, label, 0)
-        each = F.cross_entropy(logits, label, reduction='none')
-        mask = valid.unsqueeze(1).to(logits.dtype)
-        target = F.one_hot(label, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
-        dice = self.dice(logits.softmax(1) * mask, target * mask) - 1
-        return self._sum(each, valid, weight, dice)
+    def dice(self, probability: Tensor, target: Tensor) -> Tensor:
+        return self.soft_dice(probability, target) - 1

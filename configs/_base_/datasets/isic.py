@@ -1,6 +1,7 @@
 # skin lesions at 256x256; first, from the challenge's folders or from VM-UNet's:
 # python tools/prepare_data.py medical FOLDER --layout isic --out data/isic18
-# (for ISIC 2017 into data/isic17, with --val 0.3023: the authors' 1500 and 650)
+# (for ISIC 2017 into data/isic17, with --val 0.3023: the authors' 1500 and 650;
+# pictures that are no .jpg: change img_suffix)
 _base_ = './folder.py'
 data_root = 'data/isic18'
 metainfo = dict(classes=('skin', 'lesion'), palette=[[0, 0, 0], [255, 255, 255]])
