@@ -1,7 +1,7 @@
 _base_ = [
     '../_base_/models/volume_segmentor.py',
     '../_base_/datasets/brain.py',
-    '../_base_/schedules/adamw_cosine_cases.py',
+    '../_base_/schedules/adamw_cosine_cases_800.py',
     '../_base_/default_runtime_cases.py',
 ]
 arch = dict(base='nano', dims=(16, 32, 56, 88), depths=(1, 1, 1, 2))

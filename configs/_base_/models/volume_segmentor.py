@@ -4,5 +4,7 @@ model = dict(
     num_classes=3,
     loss=dict(type='mamba_dense.NnUNetLoss'),
     patch_size=[32, 16, 32],
+    overlap=0.75,
     window_batch=8,
+    mirror_axes=[0, 1, 2],
 )
