@@ -3,7 +3,7 @@
 # channel is spared blur and low resolution by chance, the deviation of the noise (not its variance)
 # is evenly drawn, patches are turned and scaled at their own size, linearly, repeating the border's
 # value
-_base_ = './cases.py'
+_base_ = ['./cases.py', './nnunet_intensities.py']
 both = ['image', 'label']
 turn = 30 * 3.141592653589793 / 180
 spatial = [
@@ -28,44 +28,14 @@ spatial = [
     ),
 ]
 intensity = [
-    dict(type='monai.transforms.RandGaussianNoised', keys='image', prob=0.1, std=0.1**0.5),
-    dict(
-        type='monai.transforms.RandGaussianSmoothd',
-        keys='image',
-        prob=0.2,
-        sigma_x=(0.5, 1.0),
-        sigma_y=(0.5, 1.0),
-        sigma_z=(0.5, 1.0),
-    ),
-    dict(type='monai.transforms.RandScaleIntensityd', keys='image', prob=0.15, factors=0.25),
-    dict(
-        type='monai.transforms.RandScaleIntensityFixedMeand',
-        keys='image',
-        prob=0.15,
-        factors=0.25,
-        preserve_range=True,
-    ),
+    *_base_.before_resolution,
     dict(
         type='monai.transforms.RandSimulateLowResolutiond',
         keys='image',
         prob=0.25,
         zoom_range=(0.5, 1.0),
     ),
-    dict(
-        type='monai.transforms.RandAdjustContrastd',
-        keys='image',
-        prob=0.1,
-        gamma=(0.7, 1.5),
-        invert_image=True,
-        retain_stats=True,
-    ),
-    dict(
-        type='monai.transforms.RandAdjustContrastd',
-        keys='image',
-        prob=0.3,
-        gamma=(0.7, 1.5),
-        retain_stats=True,
-    ),
+    *_base_.after_resolution,
 ]
 mirror = [
     dict(type='monai.transforms.RandFlipd', keys=both, prob=0.5, spatial_axis=axis)

@@ -2,7 +2,7 @@
 # and chances of version 2.1) of images, over a folder of mmseg's layout; cases_nnunet.py tells
 # what differs with MONAI's transforms. A leaf says data_root, metainfo, img_suffix, and puts its
 # cropping or resizing between `load` and `normalise`, `augment`
-_base_ = './folder.py'
+_base_ = ['./folder.py', './nnunet_intensities.py']
 both = ['image', 'label']
 normalise = dict(
     type='mamba_dense.MonaiTransforms',
@@ -30,24 +30,7 @@ augment = [
                 mode=[3, 0],
                 padding_mode='edge',
             ),
-            dict(type='monai.transforms.RandGaussianNoised', keys='image', prob=0.1, std=0.1**0.5),
-            dict(
-                type='monai.transforms.RandGaussianSmoothd',
-                keys='image',
-                prob=0.2,
-                sigma_x=(0.5, 1.0),
-                sigma_y=(0.5, 1.0),
-            ),
-            dict(
-                type='monai.transforms.RandScaleIntensityd', keys='image', prob=0.15, factors=0.25
-            ),
-            dict(
-                type='monai.transforms.RandScaleIntensityFixedMeand',
-                keys='image',
-                prob=0.15,
-                factors=0.25,
-                preserve_range=True,
-            ),
+            *_base_.before_resolution,
             dict(
                 type='monai.transforms.RandSimulateLowResolutiond',
                 keys='image',
@@ -55,21 +38,7 @@ augment = [
                 zoom_range=(0.5, 1.0),
                 upsample_mode='bicubic',
             ),
-            dict(
-                type='monai.transforms.RandAdjustContrastd',
-                keys='image',
-                prob=0.1,
-                gamma=(0.7, 1.5),
-                invert_image=True,
-                retain_stats=True,
-            ),
-            dict(
-                type='monai.transforms.RandAdjustContrastd',
-                keys='image',
-                prob=0.3,
-                gamma=(0.7, 1.5),
-                retain_stats=True,
-            ),
+            *_base_.after_resolution,
             dict(type='monai.transforms.RandFlipd', keys=both, prob=0.5, spatial_axis=0),
             dict(type='monai.transforms.RandFlipd', keys=both, prob=0.5, spatial_axis=1),
         ],
