@@ -3,6 +3,7 @@
 from mamba_dense.medical.case_metrics import CaseScores
 from mamba_dense.medical.cases import CaseDataset
 from mamba_dense.medical.decoder_head import DecoderHead
+from mamba_dense.medical.gain import RandSmoothGaind
 from mamba_dense.medical.lightm_unet import LightMDecoder
 from mamba_dense.medical.losses import BceDiceLoss, CeDiceLoss
 from mamba_dense.medical.metrics import PooledScores
@@ -35,6 +36,7 @@ __all__ = [
     'NnUNetLoss',
     'PooledScores',
     'PresentScores',
+    'RandSmoothGaind',
     'SliceCaseScores',
     'SmoothGain',
     'TurnOrTilt',

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from scipy import ndimage
 
+from mamba_dense.medical.gain import check_gain, smooth_gain
 from mamba_dense.registry import TRANSFORMS
 
 
@@ -57,29 +57,23 @@ class UnitIntensity(BaseTransform):
 class SmoothGain(BaseTransform):
     """Multiply by a smooth random field, as the gain of a scanner's coils varies over an image.
 
-    The logarithm of the field is Gaussian at the knots of a grid and cubic between them.
-
     Args:
-        strength: standard deviation of the logarithm at the knots.
-        cell: pixels between two knots.
+        strength, cell: see `gain.smooth_gain`.
 
     Raises:
         ValueError: an argument is not positive.
     """
 
     def __init__(self, *, strength: float = 0.1, cell: float = 24.0):
-        if strength <= 0 or cell <= 0:
-            raise ValueError(f'strength={strength} and cell={cell} must be above 0.')
+        check_gain(strength, cell)
         self.strength = strength
         self.cell = cell
 
     @cache_randomness
     def _field(self, size: tuple[int, int]) -> np.ndarray:
         """Gain of each pixel (H, W), float32."""
-        height, width = size
-        knots = [round(side / self.cell) + 2 for side in size]
-        field = self.strength * np.random.standard_normal(knots).astype(np.float32)
-        return np.exp(cv2.resize(field, (width, height), interpolation=cv2.INTER_CUBIC))
+        draw = np.random.standard_normal
+        return smooth_gain(size, strength=self.strength, cell=self.cell, draw=draw)
 
     def transform(self, results: dict) -> dict:
         """`results` with `img` (H, W[, C]) in its own type, clipped to its range."""

@@ -1,14 +1,21 @@
-# the bundled brain under a bias field and with noise; first:
+# the bundled brain under a smooth field of gain and with noise; first:
 # python tools/prepare_data.py samples --name brain_disturbed
 _base_ = './brain.py'
 data_root = 'data/brain_disturbed'
-# without a shift, so that the gain of the augmentation is a gain
-preparation = dict(channels=[dict(kind='ct', low=60.0, high=255.0, mean=0.0, std=35.2)])
+mean, std = 170.0, 40.0
+preparation = dict(channels=[dict(kind='ct', low=60.0, high=255.0, mean=mean, std=std)])
 common = dict(data_root=data_root, preparation=preparation)
-disturb = [
-    dict(type='monai.transforms.RandBiasFieldd', keys='image', prob=0.7, coeff_range=(-0.1, 0.1)),
-    dict(type='monai.transforms.RandGaussianNoised', keys='image', prob=0.5, std=0.2),
+# the front has one field: others of its kind are drawn over it
+gain = [
+    dict(
+        type='mamba_dense.RandSmoothGaind',
+        keys='image',
+        prob=1.0,
+        strength=0.055,
+        cell=40.0,
+        zero=-mean / std,
+    ),
 ]
-train_dataloader = dict(dataset=dict(**common, pipeline=[*disturb, *_base_.pipeline]))
+train_dataloader = dict(dataset=dict(**common, pipeline=[*gain, *_base_.pipeline]))
 val_dataloader = dict(dataset=dict(**common))
 test_dataloader = val_dataloader
