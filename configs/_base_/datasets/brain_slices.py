@@ -10,8 +10,10 @@ metainfo = dict(
 )
 common = dict(data_root=data_root, metainfo=metainfo, img_suffix='.png')
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', to_float32=True),
     dict(type='LoadAnnotations'),
+    # a little, so that the front's intensities are not learned too exactly
+    dict(type='mamba_dense.SmoothGain', strength=0.02, cell=40.0),
     # before Resize: a patch of the network is one pixel of the slice
     dict(type='RandomCrop', crop_size=(32, 32), cat_max_ratio=0.95),
     dict(type='Resize', scale_factor=4.0, keep_ratio=True),
