@@ -17,7 +17,7 @@ from mamba_dense.registry import MODELS
 from ..medical.volumes import raw_folder
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
-BRAIN = sorted(ROOT.glob('*/*_brain-*32x16x32.py'))
+BRAIN = sorted(ROOT.glob('*/*_brain*-*x*x*.py'))
 CLEAN = [path for path in BRAIN if 'disturbed' not in path.stem]
 NNUNET = sorted((ROOT / '_base_' / 'datasets').glob('cases*.py'))
 
@@ -42,7 +42,8 @@ def test_one_config_but_for_the_network(path):
     """Data, steps and schedule are those of MONAI's U-Net beside it."""
     cfg = load(path)
     kind = 'brain-disturbed' if 'disturbed' in path.stem else 'brain'
-    other = load(ROOT / 'monai_unet' / f'monai-unet-nano_{kind}-32x16x32.py')
+    size = path.stem.rsplit('-', 1)[1]
+    other = load(ROOT / 'monai_unet' / f'monai-unet-nano_{kind}-{size}.py')
     for key in ('train_dataloader', 'val_dataloader', 'optim_wrapper', 'param_scheduler'):
         assert cfg[key] == other[key], key
     assert cfg.train_cfg == other.train_cfg and cfg.randomness == other.randomness

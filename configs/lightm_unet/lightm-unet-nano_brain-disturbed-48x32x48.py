@@ -1,7 +1,8 @@
 _base_ = [
     '../_base_/models/lightm_unet_nano_volumes.py',
     '../_base_/datasets/brain_disturbed.py',
-    '../_base_/schedules/adamw_cosine_cases.py',
+    '../_base_/schedules/adamw_cosine_cases_800.py',
     '../_base_/default_runtime_cases.py',
 ]
+model = dict(patch_size=[48, 32, 48])
 randomness = dict(seed=0)
