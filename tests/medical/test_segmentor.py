@@ -47,7 +47,7 @@ def segmentor(backbone=None, **options):
         'patch_size': (8, 8, 8),
         **options,
     }
-    return VolumeSegmentor(backbone or dict(type='Pointwise'), **options)
+    return VolumeSegmentor(backbone or dict(type='mamba_dense.Pointwise'), **options)
 
 
 def batch(size=(8, 8, 8)):
@@ -85,7 +85,7 @@ def test_loss_is_single_precision_under_autocast():
 
 def test_deep_supervision_weighs_the_maps():
     data = batch()
-    model = segmentor(dict(type='Pointwise', maps=2), supervision=(1.0, 0.0))
+    model = segmentor(dict(type='mamba_dense.Pointwise', maps=2), supervision=(1.0, 0.0))
     whole = model(**data, mode='loss')['loss_nnunet']
     model.supervision = (0.25, 0.75)
     both = model(**data, mode='loss')['loss_nnunet']
@@ -123,7 +123,7 @@ def test_windows_are_blended_by_a_gaussian():
 
 
 def test_slices_of_a_network_in_two_dimensions():
-    model = segmentor(dict(type='Pointwise', rank=2), patch_size=(8, 6))
+    model = segmentor(dict(type='mamba_dense.Pointwise', rank=2), patch_size=(8, 6))
     image = torch.randn(1, 3, 11, 6)
     scores = model.predict_scores(image)
     assert {shape[2:] for shape in model.backbone.seen} == {(8, 6)}
