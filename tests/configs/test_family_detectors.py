@@ -58,8 +58,13 @@ KNOWN = [stem for stem, path in COCO.items() if path.parent.name in RECIPES]
 
 
 @cache
+def read(stem):
+    return Config.fromfile(COCO[stem])
+
+
 def load(stem):
-    cfg = Config.fromfile(COCO[stem])
+    """The config, and its scope for what is built next, whichever test ran before."""
+    cfg = read(stem)
     init_default_scope(cfg.default_scope)
     return cfg
 
