@@ -222,6 +222,8 @@ def check_compile(
       what is computed is rounding (up to 2e-6 of the largest in eager VSSD). Those below 1e-3 of
       the largest may be as far from float64 as eager times two, or 1e-6 of the largest: a sum of
       thousands of tokens that cancel is rounded otherwise in another order (3e-7 in LightM-UNet).
+      Where the exact gradient is nothing at all, below 1e-9, all of it is such rounding: 2e-6
+      (biases before xLSTM-UNet's instance norms: eager 5e-7 to 6e-7, compiled 3e-7 to 1.2e-6).
 
     With these eager is within 2e-5 of float64 in every parameter that matters. Of a network in
     `STEEP` float32 says nothing, and both programs run in float64.
@@ -244,5 +246,6 @@ def check_compile(
         error, allowed = (p.grad - want[name]).abs().max(), tolerance * max(float(size), floor)
         if error > allowed and size < floor:
             error = (p.grad - exact[name]).abs().max()
-            allowed = max(2 * (want[name] - exact[name]).abs().max(), 1e-6 * largest)
+            rounding = 2e-6 if size < 1e-9 * largest else 1e-6
+            allowed = max(2 * (want[name] - exact[name]).abs().max(), rounding * largest)
         assert error <= allowed, f'{name}: {error} where {allowed} is allowed'
