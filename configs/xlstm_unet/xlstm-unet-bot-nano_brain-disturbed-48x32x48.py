@@ -4,5 +4,5 @@ _base_ = [
     '../_base_/schedules/adamw_cosine_cases_800.py',
     '../_base_/default_runtime_cases.py',
 ]
-model = dict(patch_size=[48, 32, 48])
+model = dict(patch_size=[48, 32, 48], window_batch=2)
 randomness = dict(seed=0)
