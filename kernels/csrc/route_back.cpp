@@ -31,8 +31,6 @@ struct BackBlock {
 // Where every route visits all tokens, the skips of dx are one product of the first route, and dD is the same for all.
 MAMBA_INLINE bool has_gaps(const RouteScan& scan) { return scan.steps < scan.tokens; }
 
-constexpr int SWEEP = 1;  // steps whose rows are loaded together
-
 // ---- one state: nothing but the step sizes, decays and carried states of a tile leaves the registers
 
 struct OneState {
@@ -40,12 +38,28 @@ struct OneState {
   vec dB[TILE], dC[TILE];
 };
 
+MAMBA_INLINE void fetch_gradients(const RouteScan& scan, const Block& block, const Tokens& tokens, int t) {
+  const int64_t at = tokens.at(t) * scan.dim + block.channel;
+  fetch(scan.dy + at);
+  fetch(scan.dx + at);
+}
+
 // A tile is gone through from its first step to its last and back. Its rows are fetched AHEAD steps before their use, no
-// earlier: those of a column may all fall into the same few places of a cache.
+// earlier: those of a column may all fall into the same few places of a cache. The last steps of either way fetch the
+// first rows of the next one: the sweep's, then the next block's.
+template <int G, bool FRESH>
+MAMBA_INLINE void fetch_replay(const RouteScan& scan, const Block& block, const Tokens& tokens, int ahead, int steps) {
+  if (ahead < steps) {
+    MAMBA_EACH(G) fetch(scan.x + tokens.at(ahead + i) * scan.dim + block.channel);
+    if constexpr (FRESH) MAMBA_EACH(G) fetch(tokens.dt[ahead + i]);
+  } else {
+    MAMBA_EACH(G) fetch_gradients(scan, block, tokens, 2 * steps - 1 - ahead - i);
+  }
+}
+
 template <int G>
 MAMBA_INLINE vec replay_steps(const RouteScan& scan, const Block& block, const Tokens& tokens, int t, vec h,
                               OneState* tile) {
-  MAMBA_EACH(G) fetch(scan.x + tokens.at(t + i + AHEAD) * scan.dim + block.channel);
   const int rank = static_cast<int>(scan.rank);
   const Pack<G> delta = softplus(raw_steps<G>(block, tokens.dt + t, rank), tile->slope + t);
   Pack<G> decay = delta;
@@ -65,73 +79,77 @@ struct Sweep {
   vec carry, dA, dbias, dD;
 };
 
-// G steps, t + G - 1 first. FRESH: the first block of the chunk writes dB and dC. SKIP: the skip of dx and dD are done
-// here. ADD: dx has a value. All loads of rows go before all stores, as in the forward pass.
-template <int G, bool FRESH, bool SKIP, bool ADD>
-MAMBA_INLINE void sweep_steps(const RouteScan& scan, const Tokens& tokens, int t, BackBlock* part,
-                              OneState* tile, Sweep* sweep) {
+// FRESH: the first block of the chunk writes dB and dC. SKIP: the skip of dx and dD are done here. ADD: dx has a value.
+template <bool FRESH, bool SKIP, bool ADD>
+MAMBA_INLINE void sweep_step(const RouteScan& scan, const Tokens& tokens, int t, BackBlock* part, OneState* tile,
+                             Sweep* sweep) {
   const Block& block = part->block;
-  const vec A = block.A2[0] * LN_2;
-  Pack<G> x, dy, dx;
-  MAMBA_EACH(G) {
-    const int64_t at = tokens.at(t + i) * scan.dim + block.channel;
-    const int64_t ahead = tokens.at(t + i - AHEAD) * scan.dim + block.channel;
-    fetch(scan.dy + ahead);
-    fetch(scan.dx + ahead);
-    x.at[i] = load_first(scan.x + at, block.count);
-    dy.at[i] = load_first(scan.dy + at, block.count);
-    dx.at[i] = ADD ? load_first(scan.dx + at, block.count) : vec{};
-    if constexpr (SKIP) dx.at[i] += block.D * dy.at[i], sweep->dD += dy.at[i] * x.at[i];
-  }
-#pragma GCC unroll 8
-  for (int i = G - 1; i >= 0; --i) {
-    const int at = t + i;
-    const float B = tokens.rows.B[at][0], C = tokens.rows.C[at][0];
-    const vec delta = tile->delta[at], carried = tile->carried[at], input = delta * x.at[i];
-    const vec grad = dy.at[i] * C + sweep->carry;
-    const vec s = grad * B, through = grad * carried;
-    const vec dC = dy.at[i] * (carried + input * B), dB = input * grad;
-    tile->dC[at] = FRESH ? dC : tile->dC[at] + dC;
-    tile->dB[at] = FRESH ? dB : tile->dB[at] + dB;
-    sweep->carry = grad * tile->decay[at];
-    sweep->dA += through * delta;
-    const vec ddelta = (x.at[i] * s + A * through) * tile->slope[at];
-    part->ddelta[at] = ddelta;
-    sweep->dbias += ddelta;
-    dx.at[i] += delta * s;
-  }
-  MAMBA_EACH(G) store_first(scan.dx + tokens.at(t + i) * scan.dim + block.channel, dx.at[i], block.count);
+  const int64_t at = tokens.at(t) * scan.dim + block.channel;
+  const vec x = load_first(scan.x + at, block.count), dy = load_first(scan.dy + at, block.count);
+  vec dx = ADD ? load_first(scan.dx + at, block.count) : vec{};
+  if constexpr (SKIP) dx += block.D * dy, sweep->dD += dy * x;
+  const float B = tokens.rows.B[t][0], C = tokens.rows.C[t][0];
+  const vec delta = tile->delta[t], carried = tile->carried[t], input = delta * x;
+  const vec grad = dy * C + sweep->carry;
+  const vec s = grad * B, through = grad * carried;
+  const vec dC = dy * (carried + input * B), dB = input * grad;
+  tile->dC[t] = FRESH ? dC : tile->dC[t] + dC;
+  tile->dB[t] = FRESH ? dB : tile->dB[t] + dB;
+  sweep->carry = grad * tile->decay[t];
+  sweep->dA += through * delta;
+  const vec ddelta = (x * s + block.A2[0] * LN_2 * through) * tile->slope[t];
+  part->ddelta[t] = ddelta;
+  sweep->dbias += ddelta;
+  store_first(scan.dx + at, dx + delta * s, block.count);
 }
 
 template <bool FRESH, bool SKIP, bool ADD>
-static void sweep_tile(const RouteScan& scan, const Tokens& tokens, int steps, BackBlock* part,
-                       OneState* tile) {
+static void sweep_tile(const RouteScan& scan, const Tokens& tokens, int steps, BackBlock* part, OneState* tile) {
   const Running& running = part->running;
   Sweep sweep = {running.G[0], vec{}, vec{}, vec{}};
-  int t = steps;
-  for (; t >= SWEEP; t -= SWEEP) {
-    sweep_steps<SWEEP, FRESH, SKIP, ADD>(scan, tokens, t - SWEEP, part, tile, &sweep);
+  int t = steps - 1;
+  for (; t >= AHEAD; --t) {
+    fetch_gradients(scan, part->block, tokens, t - AHEAD);
+    sweep_step<FRESH, SKIP, ADD>(scan, tokens, t, part, tile, &sweep);
   }
-  for (; t > 0; --t) sweep_steps<1, FRESH, SKIP, ADD>(scan, tokens, t - 1, part, tile, &sweep);
+  for (; t >= 0; --t) {
+    fetch(scan.x + tokens.at(AHEAD - 1 - t) * scan.dim + part->block.channel + LANES);
+    sweep_step<FRESH, SKIP, ADD>(scan, tokens, t, part, tile, &sweep);
+  }
   running.G[0] = sweep.carry;
   add_carefully(running.dA, running.dA_error, sweep.dA);
   add_carefully(running.dbias, running.dbias + 1, sweep.dbias);
   if constexpr (SKIP) add_carefully(running.dD, running.dD + 1, sweep.dD);
 }
 
+template <bool FRESH, bool SKIP, bool ADD>
+static void back_block(const RouteScan& scan, const Tokens& tokens, vec h, int steps, BackBlock* part, OneState* tile) {
+  int t = 0;
+  for (; t + GROUP <= steps; t += GROUP) {
+    fetch_replay<GROUP, FRESH>(scan, part->block, tokens, t + AHEAD, steps);
+    h = replay_steps<GROUP>(scan, part->block, tokens, t, h, tile);
+  }
+  for (; t < steps; ++t) {
+    fetch_replay<1, FRESH>(scan, part->block, tokens, t + AHEAD, steps);
+    h = replay_steps<1>(scan, part->block, tokens, t, h, tile);
+  }
+  sweep_tile<FRESH, SKIP, ADD>(scan, tokens, steps, part, tile);
+}
+
 template <bool SKIP, bool ADD>
 static void back_one_state(const RouteScan& scan, const Tokens& tokens, int64_t batch, int64_t tile, int steps,
                            BackBlock* parts, int count, OneState* room, float* out) {
+  for (int t = 0; t < AHEAD; ++t) {
+    fetch(scan.x + tokens.at(t) * scan.dim + parts[0].block.channel);
+    fetch(tokens.dt[t]);
+  }
   for (int i = 0; i < count; ++i) {
     const Block& block = parts[i].block;
-    vec h = load_first(saved_state(scan, batch, scan.route, tile, block.channel), block.count);
-    int t = 0;
-    for (; t + GROUP <= steps; t += GROUP) h = replay_steps<GROUP>(scan, block, tokens, t, h, room);
-    for (; t < steps; ++t) h = replay_steps<1>(scan, block, tokens, t, h, room);
+    const vec h = load_first(saved_state(scan, batch, scan.route, tile, block.channel), block.count);
     if (i == 0) {
-      sweep_tile<true, SKIP, ADD>(scan, tokens, steps, &parts[i], room);
+      back_block<true, SKIP, ADD>(scan, tokens, h, steps, &parts[i], room);
     } else {
-      sweep_tile<false, SKIP, ADD>(scan, tokens, steps, &parts[i], room);
+      back_block<false, SKIP, ADD>(scan, tokens, h, steps, &parts[i], room);
     }
   }
   const int64_t width = scan.rank + 2;
@@ -156,36 +174,23 @@ static void load_back(const RouteScan& scan, const Tokens& tokens, int steps, co
   }
 }
 
-template <int G, bool SKIP, bool ADD>
-MAMBA_INLINE void finish_steps(const RouteScan& scan, const Tokens& tokens, int t, const Block& block,
-                               const GradTile& tile, vec* ddeltas, Sweep* sweep) {
-  Pack<G> dx;
-  MAMBA_EACH(G) fetch(scan.dx + tokens.at(t + i + AHEAD) * scan.dim + block.channel);
-  MAMBA_EACH(G) {
-    const float* from = scan.dx + tokens.at(t + i) * scan.dim + block.channel;
-    dx.at[i] = ADD ? load_first(from, block.count) : vec{};
-    if constexpr (SKIP) dx.at[i] += block.D * tile.dy[t + i], sweep->dD += tile.dy[t + i] * tile.x[t + i];
-  }
-  MAMBA_EACH(G) {
-    const vec s = tile.s[t + i];
-    const vec ddelta = (tile.x[t + i] * s + LN_2 * tile.q[t + i]) * tile.slope[t + i];
-    ddeltas[t + i] = ddelta;
-    sweep->dbias += ddelta;
-    store_first(scan.dx + tokens.at(t + i) * scan.dim + block.channel, dx.at[i] + tile.delta[t + i] * s, block.count);
-  }
-}
-
 template <bool SKIP, bool ADD>
 static void finish_tile(const RouteScan& scan, const Tokens& tokens, int steps, BackBlock* part, const GradTile& tile) {
-  Sweep sweep = {};
-  int t = 0;
-  for (; t + SWEEP <= steps; t += SWEEP) {
-    finish_steps<SWEEP, SKIP, ADD>(scan, tokens, t, part->block, tile, part->ddelta, &sweep);
-  }
-  for (; t < steps; ++t) finish_steps<1, SKIP, ADD>(scan, tokens, t, part->block, tile, part->ddelta, &sweep);
+  const Block& block = part->block;
   const Running& running = part->running;
-  add_carefully(running.dbias, running.dbias + 1, sweep.dbias);
-  if constexpr (SKIP) add_carefully(running.dD, running.dD + 1, sweep.dD);
+  vec dbias = vec{}, dD = vec{};
+  for (int t = 0; t < steps; ++t) {
+    fetch(scan.dx + tokens.at(t + AHEAD) * scan.dim + block.channel);
+    float* to = scan.dx + tokens.at(t) * scan.dim + block.channel;
+    vec dx = ADD ? load_first(to, block.count) : vec{};
+    if constexpr (SKIP) dx += block.D * tile.dy[t], dD += tile.dy[t] * tile.x[t];
+    const vec ddelta = (tile.x[t] * tile.s[t] + LN_2 * tile.q[t]) * tile.slope[t];
+    part->ddelta[t] = ddelta;
+    dbias += ddelta;
+    store_first(to, dx + tile.delta[t] * tile.s[t], block.count);
+  }
+  add_carefully(running.dbias, running.dbias + 1, dbias);
+  if constexpr (SKIP) add_carefully(running.dD, running.dD + 1, dD);
 }
 
 template <int NB>

@@ -9,6 +9,11 @@ namespace {
 
 constexpr int SPAN = 12;  // most blocks of a span
 
+MAMBA_INLINE void fetch_row(const RouteScan& scan, int64_t at) {
+  fetch(scan.x + at);
+  fetch(scan.y + at);
+}
+
 // What a route does to its row of y. Where every route visits all tokens the skips are one product, by the sum of D.
 enum class Merge { FIRST, NEXT, ALONE };  // writes y with the skip; adds; adds with its own skip
 
@@ -24,7 +29,6 @@ template <int G, bool FULL, Merge MERGE>
 MAMBA_INLINE void one_state(const RouteScan& scan, const Block& block, const Tokens& tokens, int t, vec* state) {
   const int lanes = FULL ? LANES : block.count, rank = static_cast<int>(scan.rank);
   const float* const* rows = tokens.dt + t;
-  MAMBA_EACH(G) fetch_row(scan, block, tokens, t + i + AHEAD);
   const Pack<G> delta = softplus(raw_steps<G>(block, rows, rank));
   Pack<G> decay = delta;
   MAMBA_EACH(G) decay.at[i] *= block.A2[0];
@@ -51,14 +55,21 @@ struct Span {
   vec state[MOST_STATES];
 };
 
+// Rows are fetched line by line, G lines before each block: the processor goes on with what lies side by side in memory.
 template <int G, Merge MERGE>
 MAMBA_INLINE void one_state_steps(const RouteScan& scan, const Tokens& tokens, int t, Span* spans, int count) {
   MAMBA_EACH(G) fetch(tokens.dt[t + i + AHEAD]);
-  for (int i = 0; i < count; ++i) {
-    if (spans[i].block.count == LANES) {
-      one_state<G, true, MERGE>(scan, spans[i].block, tokens, t, spans[i].state);
+  int row = t + AHEAD, line = 0;
+  for (int k = 0; k < count; ++k) {
+    const Block& block = spans[k].block;
+    MAMBA_EACH(G) {
+      fetch_row(scan, tokens.at(row) * scan.dim + spans[line].block.channel);
+      if (++line == count) line = 0, ++row;
+    }
+    if (block.count == LANES) {
+      one_state<G, true, MERGE>(scan, block, tokens, t, spans[k].state);
     } else {
-      one_state<G, false, MERGE>(scan, spans[i].block, tokens, t, spans[i].state);
+      one_state<G, false, MERGE>(scan, block, tokens, t, spans[k].state);
     }
   }
 }
@@ -75,7 +86,7 @@ static void many_states(const RouteScan& scan, const Block& block, const Tokens&
   vec delta[TILE], delta_x[TILE], y[TILE];
   step_sizes<false>(block, tokens, steps, static_cast<int>(scan.rank), delta, nullptr);
   for (int t = 0; t < steps; ++t) {
-    fetch_row(scan, block, tokens, t + AHEAD);
+    fetch_row(scan, tokens.at(t + AHEAD) * scan.dim + block.channel);
     const vec x = load_first(scan.x + tokens.at(t) * scan.dim + block.channel, block.count);
     delta_x[t] = delta[t] * x;
   }

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int MOST_RANK = 64, MOST_STATES = 64;
 
-constexpr int AHEAD = 16;  // steps from a prefetch to its use: grids beyond the caches jump a page at every step
+constexpr int AHEAD = 24;  // steps from a prefetch to its use: grids beyond the caches jump a page at every step
 
 // The tokens of a tile: their index and their packed parameters of this route; AHEAD more on either side, to be fetched.
 struct Tokens {
@@ -96,13 +96,6 @@ static float* saved_state(const RouteScan& scan, int64_t batch, int64_t route, i
 
 // Into the second level: rows a power of two apart would push each other out of the first.
 MAMBA_INLINE void fetch(const float* from) { __builtin_prefetch(from, 0, 2); }
-
-// The rows of a block at step t.
-MAMBA_INLINE void fetch_row(const RouteScan& scan, const Block& block, const Tokens& tokens, int t) {
-  const int64_t at = tokens.at(t) * scan.dim + block.channel;
-  fetch(scan.x + at);
-  fetch(scan.y + at);
-}
 
 }  // namespace
 }  // namespace MAMBA_ISA
