@@ -56,6 +56,7 @@ def train(name, steps=STEPS):
     Harder than the config's recipe: there is no warm-up, the rate never falls, nothing is clipped.
     """
     cfg = load(name)
+    cfg.model.data_preprocessor.pop('size_divisor', None)  # crops are of one size
     cfg.model.data_preprocessor.size = (CROP, CROP)
     use_amp(cfg)
     cfg.optim_wrapper.pop('clip_grad', None)
