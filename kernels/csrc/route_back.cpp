@@ -46,7 +46,7 @@ MAMBA_INLINE void fetch_gradients(const RouteScan& scan, const Block& block, con
 
 // A tile is gone through from its first step to its last and back. Its rows are fetched AHEAD steps before their use, no
 // earlier: those of a column may all fall into the same few places of a cache. The last steps of either way fetch the
-// first rows of the next one: the sweep's, then the next block's.
+// first rows of the next one: the sweep's, then the next block's (after the last block, for nothing).
 template <int G, bool FRESH>
 MAMBA_INLINE void fetch_replay(const RouteScan& scan, const Block& block, const Tokens& tokens, int ahead, int steps) {
   if (ahead < steps) {
